@@ -1,0 +1,93 @@
+"""Cells: the squares of the matrix, and how a user selects them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from harness.errors import UsageError
+
+ARCHES = ("x86_64", "aarch64", "s390x")
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One distro release on one architecture, perhaps with one engine package version.
+
+    ``id`` is what users type: ``debian-12/x86_64`` or ``debian-12/x86_64/docker.io=20.10.24``.
+    """
+
+    distro: str
+    release: str
+    arch: str
+    engine: str = ""
+
+    @property
+    def id(self) -> str:
+        base = f"{self.distro}-{self.release}/{self.arch}"
+        return f"{base}/{self.engine}" if self.engine else base
+
+    @property
+    def slug(self) -> str:
+        """The id as a file name."""
+        return self.id.replace("/", "_").replace("=", "_")
+
+    def __str__(self) -> str:
+        return self.id
+
+
+@dataclass(frozen=True)
+class Support:
+    """Whether a cell can boot here.  ``status`` is ``available``, ``unsupported`` (a document
+    says it cannot be) or ``unreachable`` (this machine lacks something, named in ``reason``)."""
+
+    cell: Cell
+    status: str
+    reason: str
+    source: str = ""  # image source: upstream, built or twin
+
+
+def select(
+    supports: Iterable[Support],
+    *,
+    cells: Sequence[str] = (),
+    distros: Sequence[str] = (),
+    arches: Sequence[str] = (),
+) -> list[Support]:
+    """The rows whose cell matches every given kind of filter (each list: any of its globs).
+
+    A pattern that matches nothing raises :class:`UsageError`, with the known names.
+    """
+    rows = list(supports)
+
+    def ids(row: Support) -> str:
+        return row.cell.id
+
+    def names(row: Support) -> tuple[str, str]:
+        return row.cell.distro, f"{row.cell.distro}-{row.cell.release}"
+
+    for pattern in cells:
+        if not any(fnmatchcase(ids(row), pattern) for row in rows):
+            known = ", ".join(sorted(ids(row) for row in rows))
+            raise UsageError(f"no cell matches {pattern!r}; known cells: {known}",
+                             command="harness matrix")
+    for pattern in distros:
+        if not any(fnmatchcase(name, pattern) for row in rows for name in names(row)):
+            known = ", ".join(sorted({names(row)[1] for row in rows}))
+            raise UsageError(f"no distro matches {pattern!r}; known distros: {known}",
+                             command="harness matrix")
+    for pattern in arches:
+        if not any(fnmatchcase(row.cell.arch, pattern) for row in rows):
+            known = ", ".join(sorted({row.cell.arch for row in rows}))
+            raise UsageError(f"no architecture matches {pattern!r}; known: {known}",
+                             command="harness matrix")
+
+    def wanted(row: Support) -> bool:
+        return (
+            (not cells or any(fnmatchcase(ids(row), p) for p in cells))
+            and (not distros or any(fnmatchcase(n, p) for p in distros for n in names(row)))
+            and (not arches or any(fnmatchcase(row.cell.arch, p) for p in arches))
+        )
+
+    return [row for row in rows if wanted(row)]

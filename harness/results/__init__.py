@@ -1,0 +1,1 @@
+"""Verdicts: how they are reached, kept and shown."""

@@ -1,0 +1,54 @@
+"""Verdicts and the rows that carry them.  Frozen, JSON-ready data."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+Value = str | int | bool | None
+
+
+class Verdict(StrEnum):
+    HOLDS = "holds"
+    VIOLATED = "violated"
+    DRIFT = "drift"
+    KNOWN_ISSUE = "known-issue"
+    FIXED = "fixed"
+    FLAKY = "flaky"
+    NOT_APPLICABLE = "not-applicable"
+    UNSUPPORTED = "unsupported"
+    TESTBED_ERROR = "testbed-error"
+
+    @property
+    def finding(self) -> bool:
+        """Findings make the run exit with 1."""
+        return self in (Verdict.VIOLATED, Verdict.DRIFT, Verdict.FLAKY)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One claim decided once: by one scenario, on one cell."""
+
+    claim: str
+    cell: str
+    scenario: str  # pytest node id without the cell, e.g. scenarios/test_ports.py::test_low_port
+    verdict: Verdict
+    expected: Value = None
+    observed: Value = None
+    because: str = ""  # the facts that decided the prediction, as text
+    source: str = ""  # the document of the rule
+    evidence: str = ""  # what the guest said, trimmed
+    note: str = ""  # known issue id, drifted trait, or the reason of a skip
+    next_step: str = ""
+    reproduce: str = ""  # a command that can be pasted
+    state: str = ""
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Row:
+        return cls(**{**data, "verdict": Verdict(data["verdict"])})

@@ -35,6 +35,7 @@ class Row:
     cell: str
     scenario: str  # pytest node id without the cell, e.g. scenarios/test_ports.py::test_low_port
     verdict: Verdict
+    aspect: str = ""  # which part of the claim, where one claim has several rules
     expected: Value = None
     observed: Value = None
     because: str = ""  # the facts that decided the prediction, as text

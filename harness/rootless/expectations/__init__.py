@@ -1,0 +1,1 @@
+"""What a claim predicts on a guest, computed from facts alone."""

@@ -1,0 +1,208 @@
+"""Runs in the guest as root, fed to ``python3 -I -``: gathers, and leaves reading to the host.
+
+Standard library of Python 3.6 only (CentOS 7, Leap 15), no import of the harness.  The one
+argument is the JSON of ``probe_login.py`` with ``user`` added; prints one JSON object.  All
+commands start at once, because under emulation a single exec costs tens of milliseconds.
+A missing tool is an empty answer, never a traceback: broken guests are what this is for.
+"""
+
+import hashlib
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Any
+
+SBIN = ["/usr/local/sbin", "/usr/sbin", "/sbin"]
+BINARIES = (
+    "newuidmap newgidmap slirp4netns rootlesskit rootlesskit-docker-proxy rootlessctl "
+    "fuse-overlayfs dockerd docker containerd containerd-shim-runc-v2 runc iptables nft "
+    "lxc-user-nic vpnkit pasta nsenter unshare ip ping su sudo"
+).split()
+MODULES = "ip_tables nf_tables overlay br_netfilter tun sctp iptable_nat".split()
+SYSCTLS = (
+    "kernel.unprivileged_userns_clone user.max_user_namespaces user.max_net_namespaces "
+    "user.max_mnt_namespaces kernel.apparmor_restrict_unprivileged_userns "
+    "net.ipv4.ip_unprivileged_port_start net.ipv4.ping_group_range net.ipv4.ip_forward "
+    "kernel.dmesg_restrict kernel.keys.maxkeys kernel.modules_disabled kernel.yama.ptrace_scope"
+).split()
+SETUPTOOL = "dockerd-rootless-setuptool.sh"
+SETUPTOOL_DIRS = [
+    "/usr/bin",
+    "/usr/local/bin",
+    "/usr/share/docker.io/contrib",
+    "/usr/share/docker/contrib",
+    "/usr/libexec/docker",
+    "/usr/lib/docker",
+]
+DEADLINE = 20.0  # seconds for all commands together
+
+
+def read(path: str) -> "str | None":
+    try:
+        with open(path, encoding="utf-8", errors="replace") as handle:
+            return handle.read()
+    except OSError:
+        return None
+
+
+def names(directory: str) -> "list[str]":
+    try:
+        return sorted(os.listdir(directory))
+    except OSError:
+        return []
+
+
+def start(argv: "list[str]") -> "tuple[subprocess.Popen[bytes], Any] | None":
+    out = tempfile.TemporaryFile()
+    env = dict(os.environ, LC_ALL="C", PATH=":".join([*SBIN, "/usr/bin", "/bin"]))
+    try:
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=env
+        )
+    except OSError:
+        return None
+    return process, out
+
+
+def finish(job: "tuple[subprocess.Popen[bytes], Any] | None", deadline: float) -> "list[Any]":
+    """The exit status and the output; 127 and nothing for what could not start."""
+    if job is None:
+        return [127, ""]
+    process, out = job
+    try:
+        process.wait(timeout=max(0.1, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    out.seek(0)
+    return [process.returncode, out.read().decode("utf-8", "replace")]
+
+
+def find(name: str, directories: "list[str]") -> str:
+    for directory in directories:
+        path = os.path.join(directory, name)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    return ""
+
+
+def binary(path: str) -> "dict[str, Any] | None":
+    """The xattr stays in hexadecimal; the host knows the names of the capabilities."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    try:
+        xattr = os.getxattr(path, "security.capability").hex()
+    except OSError:
+        xattr = ""
+    mode = stat.S_IMODE(status.st_mode)
+    return {"path": path, "owner": status.st_uid, "mode": mode, "xattr": xattr}
+
+
+def spellings(path: str) -> "list[str]":
+    """The names a package may list this file under: symlinks resolved, both of usrmerge."""
+    found = []
+    for one in (os.path.realpath(path), path):
+        short = re.sub(r"^/usr(?=/s?bin/)", "", one)
+        found += [one, short]
+        if re.match(r"/s?bin/", short):
+            found.append("/usr" + short)
+    return sorted(set(found), key=found.index)
+
+
+def package_commands(paths: "list[str]") -> "dict[str, list[str]]":
+    """List everything installed, and ask once for the owner of all these files."""
+    if os.path.exists("/usr/bin/dpkg-query"):
+        every = [name for path in paths for name in spellings(path)]
+        listing = ["dpkg-query", "-W", "-f", "${db:Status-Abbrev} ${Package} ${Version}\\n"]
+        return {"packages dpkg": listing, "owners dpkg": ["dpkg-query", "-S", *every]}
+    real = [os.path.realpath(path) for path in paths]
+    if os.path.exists("/usr/bin/rpm"):
+        listing = ["rpm", "-qa", "--qf", "%{NAME} %{VERSION}-%{RELEASE}\\n"]
+        return {"packages rpm": listing, "owners rpm": ["rpm", "-qf", "--qf", "%{NAME}\\n", *real]}
+    return {"packages pacman": ["pacman", "-Q"], "owners pacman": ["pacman", "-Qo", *real]}
+
+
+def nonempty_directories(root: str) -> "list[str]":
+    return [name for name in names(root) if names(os.path.join(root, name))]
+
+
+def data_root(login: "dict[str, Any]", daemon_json: "str | None") -> str:
+    try:
+        root = json.loads(daemon_json or "{}")["data-root"]
+        return str(root)
+    except (ValueError, KeyError, TypeError):
+        return os.path.join(login["data_home"], "docker")
+
+
+def file_sha256(path: str) -> str:
+    try:
+        with open(path, "rb") as handle:
+            return hashlib.sha256(handle.read()).hexdigest()
+    except OSError:
+        return ""
+
+
+def main() -> None:
+    deadline = time.monotonic() + DEADLINE
+    login = json.loads(sys.argv[1])
+    user_path = [d for d in login["path"].split(":") if d.startswith("/")]
+    search = user_path + SBIN
+    binaries = {name: binary(find(name, search)) for name in BINARIES}
+    paths = {name: b["path"] for name, b in binaries.items() if b}
+
+    commands = {"systemctl": ["systemctl", "--version"]}
+    for name in ("dockerd", "iptables", "rootlesskit", "slirp4netns"):
+        if name in paths:
+            commands[name] = [paths[name], "--version"]
+    if "slirp4netns" in paths:
+        commands["slirp4netns help"] = [paths["slirp4netns"], "--help"]
+    for name in MODULES:
+        commands["modprobe " + name] = ["modprobe", "--show-depends", name]
+    commands.update(package_commands(list(paths.values())))
+    running = {key: start(argv) for key, argv in commands.items()}
+
+    kernel = os.uname()
+    uid = login["uid"]
+    user_slice = f"/sys/fs/cgroup/user.slice/user-{uid}.slice/user@{uid}.service/"
+    daemon_json = read(os.path.join(login["config_home"], "docker/daemon.json"))
+    setuptool_on_path = find(SETUPTOOL, user_path)
+    setuptool = setuptool_on_path or find(SETUPTOOL, [*SETUPTOOL_DIRS, login["home"] + "/bin"])
+    gathered = {
+        "kernel": kernel.release,
+        "arch": kernel.machine,
+        "os_release": read("/etc/os-release") or read("/usr/lib/os-release"),
+        "subuid": read("/etc/subuid"),
+        "subgid": read("/etc/subgid"),
+        "modules": read("/proc/modules"),
+        "modules_builtin": read(f"/lib/modules/{kernel.release}/modules.builtin"),
+        "modules_sys": names("/sys/module"),
+        "lsm": read("/sys/kernel/security/lsm"),
+        "selinux": os.path.exists("/sys/fs/selinux/enforce"),
+        "apparmor": read("/sys/module/apparmor/parameters/enabled"),
+        "controllers": read(user_slice + "cgroup.controllers"),
+        "cgroup_v2": os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
+        "cgroup_hybrid": os.path.exists("/sys/fs/cgroup/unified/cgroup.procs"),
+        "systemd_running": os.path.isdir("/run/systemd/system"),
+        "sysctls": {name: read("/proc/sys/" + name.replace(".", "/")) for name in SYSCTLS},
+        "binaries": binaries,
+        "spellings": {path: spellings(path) for path in paths.values()},
+        "setuptool": setuptool,
+        "setuptool_sha256": file_sha256(setuptool),
+        "setuptool_on_path": bool(setuptool_on_path),
+        "daemon_json": daemon_json,
+        "data_root": nonempty_directories(data_root(login, daemon_json)),
+        "lingering": os.path.exists("/var/lib/systemd/linger/" + login["user"]),
+    }
+    gathered["commands"] = {key: finish(job, deadline) for key, job in running.items()}
+    print(json.dumps(gathered))
+
+
+if __name__ == "__main__":
+    main()

@@ -11,6 +11,8 @@ Value = str | int | bool | None
 
 
 class Verdict(StrEnum):
+    """How a claim fared.  docs/verdicts.md says what to do about each."""
+
     HOLDS = "holds"
     VIOLATED = "violated"
     DRIFT = "drift"
@@ -46,10 +48,18 @@ class Row:
     reproduce: str = ""  # a command that can be pasted
     state: str = ""
     seconds: float = 0.0
+    log: str = ""  # console log or transcript of the guest, relative to the run's directory
+
+    @property
+    def rule(self) -> str:
+        """``P15``, or ``P15.boundary`` where the claim has several rules."""
+        return f"{self.claim}.{self.aspect}" if self.aspect else self.claim
 
     def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dictionary; :meth:`from_json` reverses it."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Row:
+        """The row of a dictionary made by :meth:`to_json`."""
         return cls(**{**data, "verdict": Verdict(data["verdict"])})

@@ -1,0 +1,173 @@
+"""Building a Debian image from Debian's packages, as root or as an ordinary user.
+
+mmdebstrap makes a tar of the root.  The tar and an overlay with the recipe's files are unpacked
+under fakeroot, where ``mke2fs -d`` turns them into a file system: no loop device, no mount, no
+privilege.  fakeroot cannot keep extended attributes, so debugfs puts those in afterwards.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shlex
+import shutil
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from harness.image import mirror, process
+from harness.image.recipe import File, Recipe
+
+Progress = Callable[[str], None]
+
+DISK, KERNEL, INITRD, LOG = "disk.qcow2", "vmlinuz", "initrd.img", "build.log"
+_XATTR = "SCHILY.xattr."
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a builder found out; the files themselves are in the directory it was given."""
+
+    packages: dict[str, str]
+    preloaded: dict[str, str]
+
+
+def build(recipe: Recipe, arch: str, where: Path, progress: Progress) -> Built:
+    """Leave ``disk.qcow2``, ``vmlinuz`` and ``initrd.img`` in the directory ``where``."""
+    process.need("mmdebstrap", "fakeroot", "mke2fs", "debugfs", "qemu-img", "setpriv")
+    log, tar, overlay = where / LOG, where / "root.tar", where / "overlay.tar"
+    root, raw = where / "root", where / "disk.raw"
+
+    source = mirror.choose()
+    progress(f"{recipe.cell(arch)}: installing packages of {recipe.suite}"
+             f" from {source or 'the default mirror'}")
+    process.run(_mmdebstrap(recipe, arch, tar, source), log, {"TMPDIR": _scratch()})
+
+    progress(f"{recipe.cell(arch)}: making the file system")
+    _write_overlay(recipe, overlay)
+    root.mkdir()
+    process.run(["fakeroot", "--", "sh", "-euc", _populate(recipe, where)], log)
+    _restore_xattrs(tar, raw, where / "xattrs", log)
+    tar.unlink()
+
+    shutil.copyfile(root / "vmlinuz", where / KERNEL)
+    shutil.copyfile(root / "initrd.img", where / INITRD)
+    built = Built(
+        packages=dict(_installed((root / "var/lib/dpkg/status").read_text("utf-8"))),
+        preloaded=dict(_debs(root / "var/cache/apt/archives")),
+    )
+    delete(root)
+
+    process.run(["qemu-img", "convert", "-O", "qcow2", str(raw), str(where / DISK)], log)
+    for leftover in (raw, overlay):
+        leftover.unlink()
+    return built
+
+
+def delete(tree: Path) -> None:
+    """rm -rf; a root holds directories that even their owner may not change."""
+    for folder, _, _ in os.walk(tree):
+        if not os.access(folder, os.W_OK):
+            Path(folder).chmod(0o700)
+    shutil.rmtree(tree)
+
+
+def _mmdebstrap(recipe: Recipe, arch: str, tar: Path, source: str | None) -> list[str]:
+    on = recipe.on(arch)
+    include = ",".join([*recipe.packages.include, on.kernel])
+    command = [
+        "mmdebstrap",
+        f"--mode={'root' if os.geteuid() == 0 else 'unshare'}",
+        "--variant=minbase",
+        "--format=tar",
+        f"--architectures={on.debian}",
+        f"--components={','.join(recipe.components)}",
+        f"--include={include}",
+        '--aptopt=APT::Install-Recommends "false"',
+        "--skip=cleanup/apt",
+    ]
+    if recipe.packages.preload:
+        wanted = shlex.join(recipe.packages.preload)
+        command += [
+            '--customize-hook=chroot "$1" apt-get clean',  # of what is installed already
+            '--customize-hook=chroot "$1" apt-get install --yes --download-only'
+            f" --no-install-recommends {wanted}",
+        ]
+    return [*command, recipe.suite, str(tar), *([source] if source else [])]
+
+
+def _scratch() -> str:
+    # mmdebstrap unpacks into $TMPDIR.  /tmp may be memory, and in the unshare mode a mapped
+    # user must be able to reach it, which rules a home directory out.
+    return os.environ.get("TMPDIR", "/var/tmp")
+
+
+def _populate(recipe: Recipe, where: Path) -> str:
+    omit = " ".join(shlex.quote(f"--exclude={pattern}") for pattern in recipe.omit)
+    return f"""
+cd {shlex.quote(str(where))}
+tar --extract --numeric-owner {omit} --directory=root --file=root.tar
+tar --extract --numeric-owner --directory=root --file=overlay.tar
+truncate --size={recipe.disk_gib}G disk.raw
+mke2fs -q -t ext4 -L root -m 0 -E lazy_itable_init=1 -d root disk.raw
+"""
+
+
+def _overlay_files(recipe: Recipe) -> Iterator[File]:
+    yield from recipe.files
+    if recipe.cloud:
+        yield File("/etc/cloud/cloud.cfg.d/90-harness.cfg", json.dumps(recipe.cloud) + "\n")
+    units = "/etc/systemd/system"
+    for unit in recipe.units.mask:
+        yield File(f"{units}/{unit}", link="/dev/null")
+    for unit in recipe.units.enable:
+        yield File(f"{units}/multi-user.target.wants/{unit}", link=f"/lib/systemd/system/{unit}")
+
+
+def _write_overlay(recipe: Recipe, overlay: Path) -> None:
+    with tarfile.open(overlay, "w") as tar:
+        for file in _overlay_files(recipe):
+            member = tarfile.TarInfo("." + file.path)
+            content = file.content.encode()
+            if file.link:
+                member.type, member.linkname, content = tarfile.SYMTYPE, file.link, b""
+            member.size, member.mode = len(content), int(file.mode, 8)
+            tar.addfile(member, io.BytesIO(content))
+
+
+def _restore_xattrs(tar: Path, raw: Path, scratch: Path, log: Path) -> None:
+    """File capabilities (ping has one), from the headers of the tar into the file system."""
+    scratch.mkdir()
+    commands: list[str] = []
+    with tarfile.open(tar, "r|") as stream:
+        for member in stream:
+            for key, value in member.pax_headers.items():
+                name = key.removeprefix(_XATTR)
+                if name == key or not name.startswith(("security.", "user.")):
+                    continue
+                data = scratch / str(len(commands))
+                data.write_bytes(value.encode("utf-8", "surrogateescape"))
+                commands.append(f'ea_set -f "{data}" "{member.name.lstrip(".")}" {name}')
+    script = scratch / "commands"
+    script.write_text("\n".join(commands) + "\n")
+    process.run(["debugfs", "-w", "-f", str(script), str(raw)], log)
+    shutil.rmtree(scratch)
+
+
+def _installed(status: str) -> Iterator[tuple[str, str]]:
+    # Package: dash⏎ Status: install ok installed⏎ … Version: 0.5.12-2
+    for stanza in status.split("\n\n"):
+        fields = dict(re.findall(r"^(Package|Status|Version): (.+)$", stanza, re.MULTILINE))
+        if fields.get("Status", "").endswith(" installed"):
+            yield fields["Package"], fields["Version"]
+
+
+def _debs(archives: Path) -> Iterator[tuple[str, str]]:
+    # uidmap_1%3a4.13+dfsg1-1+deb12u2_amd64.deb
+    for path in sorted(archives.glob("*.deb")):
+        name, version, _ = unquote(path.name).split("_", 2)
+        yield name, version

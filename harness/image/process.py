@@ -1,0 +1,70 @@
+"""Running the host's tools for a build, with everything they say kept in a log."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from harness.errors import TestbedError
+
+FULL = "No space left on device"
+
+
+def need(*tools: str) -> None:
+    for tool in tools:
+        if shutil.which(tool, path=_search_path()) is None:
+            raise TestbedError(f"{tool} is not installed, and building an image needs it",
+                               hint="install what the harness needs", command="make bootstrap")
+
+
+def run(command: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> None:
+    """Run to the end.  A failure raises with the last lines of the log.
+
+    The tools die with this process: ``setpriv`` has the kernel tell them, even of a kill -9.
+    """
+    with log.open("a", encoding="utf-8", errors="replace") as out:
+        out.write(f"$ {' '.join(command)}\n")
+        out.flush()
+        child = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "TERM", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "LC_ALL": "C.UTF-8", "PATH": _search_path(), **(env or {})},
+            start_new_session=True,
+        )
+        try:
+            status = child.wait()
+        except BaseException:
+            _end(child)
+            raise
+    if status:
+        raise TestbedError(
+            f"{command[0]} failed with status {status}",
+            hint=f"the whole log is {log}",
+            detail=tail(log),
+        )
+
+
+def tail(log: Path, lines: int = 15) -> str:
+    return "\n".join(log.read_text("utf-8", errors="replace").splitlines()[-lines:])
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """mmdebstrap cleans up after itself when it is asked to end; so ask before insisting."""
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, how)
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=10)
+            return
+
+
+def _search_path() -> str:
+    # mke2fs and debugfs live in /sbin, which an ordinary user's PATH lacks on Debian.
+    return f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"

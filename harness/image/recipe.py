@@ -1,0 +1,111 @@
+"""Recipes: what an image is built from, written down in ``images/*.toml``."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness import paths
+from harness.errors import UsageError
+
+# Raise it when the builder would make something else of the same recipe.
+SCHEMA = 1
+
+
+class Arch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one architecture is called in the distro, and how its kernel is booted."""
+
+    debian: str
+    kernel: str
+    cmdline: str
+
+
+class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file written into the root, owned by root.  An empty ``link`` means ``content``."""
+
+    path: str
+    content: str = ""
+    mode: str = "0644"
+    link: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.path.startswith("/") or ".." in self.path.split("/"):
+            raise ValueError(f"path {self.path!r} is not absolute")
+        if not re.fullmatch("0[0-7]{3}", self.mode):
+            raise ValueError(f"mode {self.mode!r} is not of the form \"0644\"")
+
+
+class Packages(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``include`` is installed; ``preload`` and its dependencies are only downloaded."""
+
+    include: tuple[str, ...]
+    preload: tuple[str, ...] = ()
+
+
+class Units(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    mask: tuple[str, ...] = ()
+    enable: tuple[str, ...] = ()  # wanted by multi-user.target
+
+
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    distro: str
+    release: str
+    suite: str
+    disk_gib: int
+    arch: dict[str, Arch]
+    packages: Packages
+    components: tuple[str, ...] = ("main",)
+    files: tuple[File, ...] = ()
+    omit: tuple[str, ...] = ()  # patterns of paths left out of the root
+    units: Units = Units()
+    cloud: dict[str, Any] = {}  # /etc/cloud/cloud.cfg.d
+
+    @property
+    def name(self) -> str:
+        return f"{self.distro}-{self.release}"
+
+    def on(self, arch: str) -> Arch:
+        if arch not in self.arch:
+            known = ", ".join(sorted(self.arch))
+            raise UsageError(f"no recipe for {self.name}/{arch}; {self.name} is built for: {known}",
+                             command="harness matrix")
+        return self.arch[arch]
+
+    def cell(self, arch: str) -> str:
+        return f"{self.name}/{arch}"
+
+    def hash(self, arch: str) -> str:
+        """Changes whenever anything that the image is made of does."""
+        content = msgspec.to_builtins(self) | {"arch": msgspec.to_builtins(self.on(arch))}
+        text = msgspec.json.encode([SCHEMA, arch, content], order="deterministic")
+        return hashlib.sha256(text).hexdigest()
+
+
+def folder() -> Path:
+    return paths.project() / "images"
+
+
+def names(where: Path | None = None) -> list[str]:
+    return sorted(path.stem for path in (where or folder()).glob("*.toml"))
+
+
+def load(name: str, where: Path | None = None) -> Recipe:
+    """The recipe ``images/NAME.toml``; anything wrong with it is one line that says where."""
+    path = (where or folder()) / f"{name}.toml"
+    try:
+        recipe = msgspec.convert(tomllib.loads(path.read_text("utf-8")), Recipe)
+    except FileNotFoundError:
+        known = ", ".join(names(where)) or "none"
+        raise UsageError(f"no recipe {name!r}; known recipes: {known}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise UsageError(f"{path}: not valid TOML: {exc}") from None
+    except msgspec.ValidationError as exc:
+        raise UsageError(f"{path}: {exc}") from None
+    if recipe.name != path.stem:
+        raise UsageError(f"{path}: describes {recipe.name}; call it {recipe.name}.toml")
+    return recipe

@@ -1,0 +1,183 @@
+"""The image cache: built once, however many ask; trusted only when complete and unchanged.
+
+An image is a directory ``NAME_ARCH-HASH`` that appears by a rename, so whatever has that name was
+finished.  Builders work in a ``.building-…`` directory beside it and hold the image's lock.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from harness.errors import TestbedError
+from harness.image import debian, process, record
+from harness.image.debian import Built, Progress
+from harness.image.model import Image
+from harness.image.recipe import Recipe
+from harness.image.record import Corrupt
+
+NEEDED_MIB = 2560  # the peak of a build: the unpacked root, the raw disk, the qcow2
+
+Builder = Callable[[Recipe, str, Path, Progress], Built]
+
+
+def ensure(
+    recipe: Recipe,
+    arch: str,
+    cache: Path,
+    progress: Progress = print,
+    *,
+    verify: bool = False,
+    force: bool = False,
+    build: Builder = debian.build,
+) -> Image:
+    """The image of the recipe, built if ``cache`` (a directory of images) does not hold it.
+
+    ``verify`` reads every byte, as a run does once; otherwise sizes and times are compared.
+    ``force`` builds again, for newer packages.
+    """
+    target = cache / f"{recipe.name}_{arch}-{recipe.hash(arch)[:12]}"
+    if not force and (image := _usable(target, verify)):
+        return image
+    with _lock(target, progress):
+        _sweep(target)
+        if not force:
+            try:
+                if image := record.load(target, full=verify):
+                    return image
+            except Corrupt as exc:
+                progress(f"{recipe.cell(arch)}: the cached image is damaged ({exc}); rebuilding")
+        return _build(recipe, arch, target, progress, build)
+
+
+def verify(image: Image) -> None:
+    """Every byte of the disk, the kernel and the initrd against the recorded digests."""
+    try:
+        if record.load(image.folder, full=True) is None:
+            raise Corrupt("it is gone")
+    except Corrupt as exc:
+        raise TestbedError(
+            f"the image of {image.cell} is damaged: {exc}",
+            hint="build it again",
+            command=f"harness image build {image.cell} --force",
+        ) from None
+
+
+def list_images(cache: Path) -> list[Image]:
+    """The images whose files are there; a damaged one is left out."""
+    found = []
+    for target in sorted(cache.glob("[!.]*")):
+        if image := _usable(target, full=False):
+            found.append(image)
+    return found
+
+
+def remove(image: Image) -> None:
+    with _lock(image.folder, lambda line: None):
+        _discard(image.folder)
+
+
+def _usable(target: Path, full: bool) -> Image | None:
+    try:
+        return record.load(target, full=full)
+    except Corrupt:
+        return None
+
+
+def _build(recipe: Recipe, arch: str, target: Path, progress: Progress, build: Builder) -> Image:
+    began = datetime.now(UTC)
+    _check_space(target.parent)
+    work = Path(tempfile.mkdtemp(prefix=f".building-{target.name}-", dir=target.parent))
+    work.chmod(0o755)
+    try:
+        built = build(recipe, arch, work, progress)
+        record.write(work, recipe, arch, built, began)
+        _discard(target)
+        work.rename(target)
+    except BaseException as exc:
+        log = _keep_log(work, target)
+        debian.delete(work)
+        if isinstance(exc, OSError) and exc.errno == errno.ENOSPC:
+            raise _full(target.parent) from exc
+        if isinstance(exc, TestbedError):
+            if process.FULL in exc.detail:
+                raise _full(target.parent) from exc
+            what = f"the image of {recipe.cell(arch)} could not be built: {exc.what}"
+            hint = f"the whole log is {log}" if log else exc.hint
+            raise TestbedError(what, hint=hint, command=exc.command, detail=exc.detail) from exc
+        raise
+    image = record.load(target, full=False)
+    assert image is not None
+    took = (datetime.now(UTC) - began).total_seconds()
+    progress(f"{image.cell}: built in {took:.0f} s, {image.digest}")
+    return image
+
+
+@contextmanager
+def _lock(target: Path, progress: Progress) -> Iterator[None]:
+    """The kernel drops the lock with its holder, so a killed builder blocks nobody."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(target.parent / f".{target.name}.lock")
+        holder = target.parent / f".{target.name}.pid"
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            pid = holder.read_text() if holder.exists() else "?"
+            progress(f"waiting for the image being built by PID {pid}…")
+            lock.acquire(poll_interval=0.2)
+    except PermissionError as exc:
+        raise TestbedError(f"the image cache {target.parent} cannot be written to",
+                           hint="choose another with ROOTLESS_HARNESS_CACHE") from exc
+    try:
+        holder.write_text(str(os.getpid()))
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _sweep(target: Path) -> None:
+    """What dead builders left: we hold the lock, so nobody is working there."""
+    for left in target.parent.glob(f".building-{target.name}-*"):
+        debian.delete(left)
+
+
+def _discard(target: Path) -> None:
+    """Out of the way in one step, so that nobody sees half of it.  Guests that still run on
+    the old disk hold it open."""
+    if target.exists():
+        trash = Path(tempfile.mkdtemp(prefix=f".building-{target.name}-", dir=target.parent))
+        target.rename(trash / "old")
+        shutil.rmtree(trash)
+
+
+def _keep_log(work: Path, target: Path) -> Path | None:
+    if not (work / debian.LOG).exists():
+        return None
+    return Path(shutil.copy(work / debian.LOG, target.parent / f".{target.name}.log"))
+
+
+def _free_mib(cache: Path) -> int:
+    return shutil.disk_usage(cache).free >> 20
+
+
+def _check_space(cache: Path) -> None:
+    if _free_mib(cache) < NEEDED_MIB:
+        raise _full(cache)
+
+
+def _full(cache: Path) -> TestbedError:
+    return TestbedError(
+        f"the disk of {cache} is full ({_free_mib(cache)} MiB free;"
+        f" building an image needs about {NEEDED_MIB} MiB)",
+        hint="free some space, or choose another cache with ROOTLESS_HARNESS_CACHE",
+    )

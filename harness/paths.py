@@ -1,0 +1,51 @@
+"""Where things live: the cache (images, saved states, leases) and the stored runs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+CACHE_VARIABLE = "ROOTLESS_HARNESS_CACHE"
+
+
+@dataclass(frozen=True)
+class Cache:
+    """The cache directory.  Its parts are made when they are first asked for."""
+
+    root: Path
+
+    @property
+    def images(self) -> Path:
+        return self._part("images")
+
+    @property
+    def states(self) -> Path:
+        return self._part("states")
+
+    @property
+    def leases(self) -> Path:
+        return self._part("leases")
+
+    def _part(self, name: str) -> Path:
+        part = self.root / name
+        part.mkdir(parents=True, exist_ok=True)
+        return part
+
+
+def cache(explicit: str | Path | None = None) -> Cache:
+    """The explicit directory, else $ROOTLESS_HARNESS_CACHE, else the user's own cache."""
+    chosen = explicit or os.environ.get(CACHE_VARIABLE) or user_cache_path("rootless-harness")
+    return Cache(Path(chosen).expanduser().absolute())
+
+
+def runs(explicit: str | Path | None = None) -> Path:
+    """Where runs are stored; made when the first run is."""
+    return Path(explicit or "runs").expanduser().absolute()
+
+
+def project() -> Path:
+    """The checkout: the data in ``images/`` is used from there (``pip install -e``)."""
+    return Path(__file__).resolve().parent.parent

@@ -1,0 +1,179 @@
+"""A guest: a running machine with its logins, its facts and its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import paramiko
+
+from harness.errors import TestbedError
+from harness.guest import clock
+from harness.guest.connection import Connection
+from harness.guest.facts import Facts
+from harness.guest.keys import Identity
+from harness.guest.probe import probe
+from harness.guest.session import CommandTimeout
+from harness.hypervisor.machine import Machine
+
+SSH_SECONDS = 60.0  # from power-on to an answer, with hardware acceleration
+CMDLINE_FILE = "/etc/kernel/cmdline"
+
+
+@dataclass(frozen=True)
+class Access:
+    """What is needed to enter guests made from one seed."""
+
+    identity: Identity
+    host_key: str  # public line, pinned
+    user: str
+
+
+class Guest:
+    """Enter through :attr:`user` (a login session, as a person would have) and :attr:`root`.
+
+    Each is one SSH connection, opened at first use and kept.
+    """
+
+    def __init__(
+        self, cell: str, machine: Machine, access: Access, *, scale: float,
+        facts: Facts | None = None, on_end: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        self.cell = cell
+        self.machine = machine
+        self.access = access
+        self.scale = scale
+        self._facts = facts
+        self._on_end = on_end
+        self._connections: dict[str, Connection] = {}
+
+    @property
+    def user(self) -> Connection:
+        return self._login(self.access.user)
+
+    @property
+    def root(self) -> Connection:
+        return self._login("root")
+
+    @property
+    def facts(self) -> Facts:
+        """The facts as the state was saved with, or as first probed.  See :meth:`probe`."""
+        return self._facts or self.probe()
+
+    def probe(self) -> Facts:
+        """Read the facts anew, after something was changed."""
+        self._facts = probe(self.user, self.root, self.access.user)
+        return self._facts
+
+    def _login(self, user: str) -> Connection:
+        connection = self._connections.get(user)
+        if connection is None or not connection.alive:
+            connection = self._connect(user, 15.0)
+            self._connections[user] = connection
+        return connection
+
+    def new_login(self, user: str | None = None) -> Connection:
+        """One more login session, for what only a fresh login shows.  The caller closes it."""
+        return self._connect(user or self.access.user, 15.0)
+
+    def _connect(self, user: str, seconds: float) -> Connection:
+        """Keep trying for *seconds* (scaled); the console ends the wait when it says why."""
+        limit = seconds * self.scale
+        deadline = time.monotonic() + limit
+        last = ""
+        while True:
+            self.check_alive()
+            try:
+                return Connection(
+                    user, self.machine.spec.ssh_port, self.access.identity,
+                    self.access.host_key, scale=self.scale, watch=self.check_alive,
+                )  # fmt: skip
+            except (OSError, EOFError, paramiko.SSHException) as error:
+                last = f"{type(error).__name__}: {error}"
+            if time.monotonic() > deadline:
+                raise self.broken(f"no SSH answer for {user} within {limit:.0f} s ({last})")
+            time.sleep(0.2)
+
+    def check_alive(self) -> None:
+        """Raise :class:`TestbedError` when the console or QEMU says that the guest has died."""
+        fatal = self.machine.console.fatal()
+        if fatal:
+            raise self.broken(fatal)
+        if not self.machine.running:
+            raise self.broken("QEMU ended")
+
+    def broken(self, what: str) -> TestbedError:
+        """The error for a guest that cannot be reached, with its console's tail."""
+        console = self.machine.console
+        return TestbedError(
+            f"{self.cell}: {what}",
+            hint="read the console; enter the guest by hand",
+            command=f"harness shell {self.cell} --state booted",
+            detail=f"console ({console.path}):\n{console.tail()}",
+        )
+
+    def wait_booted(self) -> None:
+        """Wait for the first answer over SSH and for systemd to settle."""
+        self._connections["root"] = self._connect("root", SSH_SECONDS)
+        # "degraded" is a fact about the guest, not a reason to stop.
+        self.root.run("systemctl", "is-system-running", "--wait", timeout=60, check=False)
+
+    def wait_until(
+        self, ready: Callable[[], bool], what: str, seconds: float, pause: float = 0.2
+    ) -> None:
+        """Poll *ready* for at most *seconds* (scaled).  Raises :class:`CommandTimeout`."""
+        deadline = time.monotonic() + seconds * self.scale
+        while not ready():
+            self.check_alive()
+            if time.monotonic() > deadline:
+                raise CommandTimeout(f"{what} did not come within {seconds * self.scale:.0f} s")
+            time.sleep(pause)
+
+    def reboot(self) -> None:
+        """Power the guest off and on again, and wait for it.
+
+        The kernel is booted directly, so its arguments are not in a boot loader; the guest's
+        /etc/kernel/cmdline, where it exists, is what it boots with next.
+        """
+        wanted = self.root.run("cat", CMDLINE_FILE, check=False)
+        cmdline = self.machine.spec.cmdline
+        if wanted.ok and wanted.stdout.strip():
+            cmdline = wanted.stdout.strip()
+        # The connection may break before the answer comes.
+        try:
+            self.root.run("systemctl", "poweroff", "--no-wall", check=False, timeout=20)
+        except (TestbedError, CommandTimeout):
+            pass
+        self.disconnect()
+        self.machine.power_cycle(cmdline, 30 * self.scale)
+        self.wait_booted()
+
+    def prepare_save(self) -> None:
+        """Make the guest ready to be saved: small, and listening for the time."""
+        clock.start_listener(self.root)
+        self.root.sh("sync; echo 3 > /proc/sys/vm/drop_caches")
+        root = self._connections.pop("root", None)
+        if root is not None:
+            root.close()
+        # The user's login stays: it keeps the user's systemd alive in the saved state.
+
+    def thaw(self) -> None:
+        """After a restore: the time of day, and entropy of its own."""
+        self.machine.thaw(10 * self.scale)
+
+    def disconnect(self) -> None:
+        for connection in self._connections.values():
+            connection.close()
+        self._connections.clear()
+
+    def end(self) -> None:
+        """End the machine and remove its disk."""
+        self.machine.end()
+        self.disconnect()
+        self._on_end()
+
+    @property
+    def console_path(self) -> Path:
+        return self.machine.console.path

@@ -1,0 +1,118 @@
+"""Which accelerator a guest gets, and why.
+
+``/dev/kvm`` existing proves nothing: on a nested paravirtual host it opens and every guest
+hangs.  The cheap checks come first; where they say yes, a kernel is really started.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import TestbedError, UsageError
+
+CHOICES = ("auto", "kvm", "tcg")
+PROBE_SECONDS = 20.0
+_FLAGS = {"x86_64": ("vmx", "svm")}
+
+
+@dataclass(frozen=True)
+class Acceleration:
+    """``kind`` is ``kvm`` or ``tcg``; every time limit is multiplied by ``scale``."""
+
+    kind: str
+    reason: str
+    scale: float
+
+    @property
+    def domain_type(self) -> str:
+        return "kvm" if self.kind == "kvm" else "qemu"
+
+
+def emulator(arch: str) -> str:
+    """The path of QEMU for *arch*.  Raises :class:`TestbedError` when it is not installed."""
+    name = f"qemu-system-{arch}"
+    path = shutil.which(name)
+    if path is None:
+        raise TestbedError(
+            f"{name} is not installed",
+            hint="install the host packages",
+            command="tools/bootstrap",
+        )
+    return path
+
+
+def decide(arch: str, choice: str = "auto", kernel: Path | None = None) -> Acceleration:
+    """Choose for guests of *arch*.  *kernel*, when given, is started once under KVM to prove it."""
+    if choice not in CHOICES:
+        raise UsageError(f"unknown accelerator {choice!r}; known: {', '.join(CHOICES)}")
+    if choice == "tcg":
+        return Acceleration("tcg", "asked for", _tcg_scale(arch))
+    refusal = _cheap_refusal(arch)
+    if choice == "kvm":
+        note = f"asked for, although {refusal}" if refusal else "asked for"
+        return Acceleration("kvm", note, 1.0)
+    if refusal:
+        return Acceleration("tcg", refusal, _tcg_scale(arch))
+    if kernel is None:
+        return Acceleration("kvm", "CPU flag and /dev/kvm say yes; no kernel at hand to prove it", 1)
+    if _kernel_starts(arch, kernel):
+        return Acceleration("kvm", "a kernel printed its version under KVM", 1.0)
+    reason = f"/dev/kvm opens, but a kernel printed nothing in {PROBE_SECONDS:.0f} s"
+    return Acceleration("tcg", reason, _tcg_scale(arch))
+
+
+def _tcg_scale(arch: str) -> float:
+    return 6.0 if arch == platform.machine() else 8.0
+
+
+def _cheap_refusal(arch: str) -> str:
+    """Why KVM cannot serve, or an empty string."""
+    machine = platform.machine()
+    if arch != machine:
+        return f"the host is {machine}, the guest {arch}"
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "/dev/kvm is absent or cannot be opened by this user"
+    wanted = _FLAGS.get(arch)
+    if wanted:
+        flags = _cpu_flags()
+        if not flags.intersection(wanted):
+            return f"the CPU shows none of the flags {', '.join(wanted)}, so /dev/kvm is a trap"
+    return ""
+
+
+def _cpu_flags() -> frozenset[str]:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "flags":
+            return frozenset(value.split())
+    return frozenset()
+
+
+def _kernel_starts(arch: str, kernel: Path) -> bool:
+    command = [
+        emulator(arch), "-accel", "kvm", "-cpu", "host", "-m", "512", "-display", "none",
+        "-nodefaults", "-no-reboot", "-serial", "stdio", "-kernel", str(kernel),
+        "-append", "console=ttyS0 earlyprintk=serial panic=-1",
+    ]  # fmt: skip
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout is not None
+        os.set_blocking(process.stdout.fileno(), False)
+        seen = b""
+        deadline = time.monotonic() + PROBE_SECONDS
+        try:
+            while time.monotonic() < deadline and process.poll() is None:
+                seen += process.stdout.read() or b""
+                if b"Linux version" in seen:
+                    return True
+                time.sleep(0.05)
+            return b"Linux version" in seen + (process.stdout.read() or b"")
+        finally:
+            process.kill()

@@ -1,0 +1,102 @@
+"""Domain XML from a specification."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, replace
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from harness.hypervisor.acceleration import Acceleration, emulator
+
+QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
+THAW_CHANNEL = "org.rootless-harness.thaw"
+
+
+@dataclass(frozen=True)
+class MachineSpec:
+    """What to boot.  ``memory`` in MiB.  ``disk`` is the guest's own overlay, ``seed`` the
+    NoCloud image; the kernel is started directly with ``cmdline``.
+    ``thaw`` is the UNIX socket of the channel that tells a restored guest the time."""
+
+    name: str
+    arch: str
+    disk: Path
+    seed: Path
+    kernel: Path
+    initrd: Path
+    cmdline: str
+    console: Path
+    ssh_port: int
+    thaw: Path
+    memory: int = 2048
+    vcpus: int = 2
+
+    def with_cmdline(self, cmdline: str) -> MachineSpec:
+        return replace(self, cmdline=cmdline)
+
+
+def domain_xml(spec: MachineSpec, acceleration: Acceleration, identity: uuid.UUID) -> str:
+    """The XML for *spec*.
+
+    libvirt before passt has no port forwarding for user-mode networks, so the network device
+    is given as QEMU arguments, at a PCI address that libvirt does not use.
+    """
+    ET.register_namespace("qemu", QEMU_NAMESPACE)
+    domain = ET.Element("domain", type=acceleration.domain_type)
+    _text(domain, "name", spec.name)
+    _text(domain, "uuid", str(identity))
+    # libvirt makes a new generation id at each restore; kernels with the vmgenid driver reseed
+    # their entropy then.  Debian's cloud kernel has no such driver: see the thaw channel.
+    _text(domain, "genid", str(uuid.uuid5(identity, "generation")))
+    _text(domain, "memory", str(spec.memory), unit="MiB")
+    _text(domain, "vcpu", str(spec.vcpus))
+    system = ET.SubElement(domain, "os")
+    _text(system, "type", "hvm", arch=spec.arch, machine="pc" if spec.arch == "x86_64" else "virt")
+    _text(system, "kernel", str(spec.kernel))
+    _text(system, "initrd", str(spec.initrd))
+    _text(system, "cmdline", spec.cmdline)
+    features = ET.SubElement(domain, "features")
+    ET.SubElement(features, "acpi")
+    mode = "host-passthrough" if acceleration.kind == "kvm" else "maximum"
+    ET.SubElement(domain, "cpu", mode=mode, check="none")
+    ET.SubElement(domain, "clock", offset="utc")
+    _text(domain, "on_reboot", "restart")
+    _text(domain, "on_crash", "destroy")
+    _devices(domain, spec)
+    arguments = ET.SubElement(domain, f"{{{QEMU_NAMESPACE}}}commandline")
+    netdev = f"user,id=hostnet9,ipv6=off,hostfwd=tcp:127.0.0.1:{spec.ssh_port}-:22"
+    for value in ("-netdev", netdev,
+                  "-device", "virtio-net-pci,netdev=hostnet9,id=net9,bus=pci.0,addr=0x1e,romfile="):
+        ET.SubElement(arguments, f"{{{QEMU_NAMESPACE}}}arg", value=value)
+    return ET.tostring(domain, encoding="unicode")
+
+
+def _devices(domain: ET.Element, spec: MachineSpec) -> None:
+    devices = ET.SubElement(domain, "devices")
+    _text(devices, "emulator", emulator(spec.arch))
+    root = ET.SubElement(devices, "disk", type="file", device="disk")
+    # The disk is scratch: losing it at a host crash loses nothing.
+    ET.SubElement(root, "driver", name="qemu", type="qcow2", cache="unsafe", discard="unmap")
+    ET.SubElement(root, "source", file=str(spec.disk))
+    ET.SubElement(root, "target", dev="vda", bus="virtio")
+    seed = ET.SubElement(devices, "disk", type="file", device="disk")
+    ET.SubElement(seed, "driver", name="qemu", type="raw")
+    ET.SubElement(seed, "source", file=str(spec.seed))
+    ET.SubElement(seed, "target", dev="vdb", bus="virtio")
+    ET.SubElement(seed, "readonly")
+    ET.SubElement(devices, "controller", type="usb", index="0", model="none")
+    serial = ET.SubElement(devices, "serial", type="file")
+    ET.SubElement(serial, "source", path=str(spec.console), append="on")
+    ET.SubElement(serial, "target", port="0")
+    channel = ET.SubElement(devices, "channel", type="unix")
+    ET.SubElement(channel, "source", mode="bind", path=str(spec.thaw))
+    ET.SubElement(channel, "target", type="virtio", name=THAW_CHANNEL)
+    rng = ET.SubElement(devices, "rng", model="virtio")
+    _text(rng, "backend", "/dev/urandom", model="random")
+    # Pages that the guest frees go back to the host, so saved states are small.
+    ET.SubElement(devices, "memballoon", model="virtio", freePageReporting="on")
+
+
+def _text(parent: ET.Element, tag: str, text: str, **attributes: str) -> None:
+    ET.SubElement(parent, tag, attributes).text = text

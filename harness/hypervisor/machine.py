@@ -1,0 +1,159 @@
+"""A running machine: start, restore, save, set the clock, power-cycle, end."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import socket
+import subprocess
+import time
+import uuid
+from pathlib import Path
+
+import libvirt
+
+from harness.errors import TestbedError
+from harness.hypervisor.acceleration import Acceleration
+from harness.hypervisor.connection import Connection
+from harness.hypervisor.console import Console
+from harness.hypervisor.domain import MachineSpec, domain_xml
+
+
+class Machine:
+    """One libvirt domain and its console.  Made by :meth:`boot` or :meth:`restore`."""
+
+    def __init__(
+        self, connection: Connection, spec: MachineSpec, acceleration: Acceleration,
+        identity: uuid.UUID,
+    ) -> None:  # fmt: skip
+        self._connection = connection
+        self._acceleration = acceleration
+        self._identity = identity
+        self.spec = spec
+        self.console = Console(spec.console)
+        self._domain: libvirt.virDomain | None = None
+
+    @classmethod
+    def boot(
+        cls, connection: Connection, spec: MachineSpec, acceleration: Acceleration,
+        identity: uuid.UUID,
+    ) -> Machine:  # fmt: skip
+        machine = cls(connection, spec, acceleration, identity)
+        machine._start()
+        return machine
+
+    @classmethod
+    def restore(
+        cls, connection: Connection, spec: MachineSpec, acceleration: Acceleration,
+        identity: uuid.UUID, memory: Path,
+    ) -> Machine:  # fmt: skip
+        """Continue the machine saved in *memory* with the disk, port and console of *spec*.
+
+        *identity* and the name must be those of the saved machine.  Raises
+        :class:`TestbedError` when libvirt or QEMU refuses the file.
+        """
+        machine = cls(connection, spec, acceleration, identity)
+        xml = domain_xml(spec, acceleration, identity)
+        try:
+            connection.handle.restoreFlags(str(memory), xml, libvirt.VIR_DOMAIN_SAVE_RUNNING)
+            machine._domain = connection.handle.lookupByUUIDString(str(identity))
+        except libvirt.libvirtError as error:
+            raise TestbedError(
+                f"the saved state {memory.parent.name} could not be restored: "
+                f"{_reason(error)}",
+                hint="it will be rebuilt; if this repeats, remove the saved states",
+                command="harness cache clear --states",
+            ) from error
+        return machine
+
+    def _start(self) -> None:
+        xml = domain_xml(self.spec, self._acceleration, self._identity)
+        try:
+            self._domain = self._connection.handle.createXML(xml, 0)
+        except libvirt.libvirtError as error:
+            raise TestbedError(
+                f"QEMU did not start {self.spec.name}: {_reason(error)}",
+                hint="check the host",
+                command="harness doctor",
+            ) from error
+
+    @property
+    def running(self) -> bool:
+        if self._domain is None:
+            return False
+        try:
+            return bool(self._domain.isActive())
+        except libvirt.libvirtError:
+            return False
+
+    def save(self, path: Path) -> None:
+        """Write memory and device state to *path*; the machine ends."""
+        assert self._domain is not None
+        try:
+            self._domain.saveFlags(str(path), None, libvirt.VIR_DOMAIN_SAVE_RUNNING)
+        except libvirt.libvirtError as error:
+            raise TestbedError(
+                f"saving the state of {self.spec.name} failed: {_reason(error)}",
+                hint="look at the free space of the cache directory",
+                command="harness cache",
+            ) from error
+        self._domain = None
+
+    def thaw(self, timeout: float) -> None:
+        """Tell a restored guest the time and give it fresh entropy; wait for its answer.
+
+        The guest listens since before it was saved (see ``harness.guest.clock``).  *timeout* in
+        seconds; raises :class:`TestbedError` when no answer comes.
+        """
+        line = f"{time.time():.6f} {secrets.token_hex(64)}\n".encode()
+        deadline = time.monotonic() + timeout
+        answer = b""
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as channel:
+            channel.settimeout(timeout)
+            channel.connect(str(self.spec.thaw))
+            channel.sendall(line)
+            while not answer.endswith(b"\n") and time.monotonic() < deadline:
+                received = channel.recv(64)
+                if not received:
+                    break
+                answer += received
+        if answer.strip() != b"ok":
+            raise TestbedError(
+                f"the restored guest did not take the time (it said {answer!r})",
+                hint="the saved state may be damaged; remove it, it is then rebuilt",
+                command="harness cache clear --states",
+                detail=self.console.tail(),
+            )
+
+    def power_cycle(self, cmdline: str, timeout: float) -> None:
+        """Wait for the guest, told to power off, to do so, then start it with *cmdline*."""
+        deadline = time.monotonic() + timeout
+        while self.running and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self.end()
+        self.spec = self.spec.with_cmdline(cmdline)
+        self._start()
+
+    def end(self) -> None:
+        """Destroy the domain; nothing happens where it is gone."""
+        if self._domain is not None:
+            with contextlib.suppress(libvirt.libvirtError):
+                self._domain.destroy()
+            self._domain = None
+
+
+def create_overlay(path: Path, backing: Path, *, relative: bool = False) -> None:
+    """A copy-on-write disk on top of *backing* (qcow2)."""
+    name = str(Path("..") / backing.parent.name / backing.name) if relative else str(backing)
+    command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", name, str(path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise TestbedError(
+            f"no overlay could be made on {backing}: {result.stderr.strip()}",
+            hint="the image or a saved state below it may be gone or the disk full",
+            command="harness cache",
+        )
+
+
+def _reason(error: libvirt.libvirtError) -> str:
+    return str(error.get_error_message() or error).strip().splitlines()[0]

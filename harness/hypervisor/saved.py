@@ -1,0 +1,226 @@
+"""Saved states: memory and disk of a guest, shared by every worker and by later runs.
+
+A directory a state, named by its key: the hash of everything that made it.  It is written
+aside and renamed, so a state that exists was written whole; it is checked before use, because
+disks and people damage files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from filelock import BaseFileLock, FileLock
+
+MEMORY, DISK, SEED, META = "memory.save", "disk.qcow2", "seed.iso", "state.json"
+_MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class SavedState:
+    """``parent`` is the key of the state (or the digest of the image) whose disk lies below."""
+
+    key: str
+    directory: Path
+    name: str
+    cell: str
+    parent: str
+    uuid: str
+    created: float
+    extra: Mapping[str, Any]
+    files: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def memory(self) -> Path:
+        return self.directory / MEMORY
+
+    @property
+    def disk(self) -> Path:
+        return self.directory / DISK
+
+    @property
+    def seed(self) -> Path:
+        return self.directory / SEED
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(
+            path.stat().st_blocks * 512 for path in self.directory.iterdir() if path.is_file()
+        )
+
+    @property
+    def used(self) -> float:
+        """When it was last restored, in seconds since the epoch."""
+        try:
+            return (self.directory / META).stat().st_atime
+        except OSError:
+            return 0.0
+
+
+class StateStore:
+    """The saved states below one directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        self._verified: dict[str, tuple[object, ...]] = {}
+
+    def lock(self, key: str) -> BaseFileLock:
+        """Held while a state is made, so that it is made once however many ask."""
+        return FileLock(self.directory / f".{key}.lock")
+
+    def get(self, key: str) -> SavedState | None:
+        """The state *key*, or None where there is none that its own record vouches for."""
+        return _load(self.directory / key)
+
+    def all(self) -> list[SavedState]:
+        found = (_load(path) for path in sorted(self.directory.iterdir()) if path.is_dir())
+        return [state for state in found if state is not None]
+
+    def damage(self, state: SavedState, *, thorough: bool) -> str:
+        """What is wrong with the files of *state*; empty for nothing.
+
+        Sizes and times always; contents (SHA-256, about a second a gigabyte) when *thorough*
+        and not yet done by this object for these very files.
+        """
+        seen: list[object] = []
+        for name, record in state.files.items():
+            path = state.directory / name
+            try:
+                status = path.stat()
+            except OSError:
+                return f"{name} is gone"
+            if status.st_size != record["size"]:
+                return f"{name} has {status.st_size} bytes, {record['size']} were written"
+            seen.append((name, status.st_size, status.st_mtime_ns, status.st_ino))
+        fingerprint = tuple(seen)
+        if thorough and self._verified.get(state.key) != fingerprint:
+            for name, record in state.files.items():
+                if digest(state.directory / name) != record["sha256"]:
+                    return f"{name} differs from what was written"
+            self._verified[state.key] = fingerprint
+        return ""
+
+    def touch(self, state: SavedState) -> None:
+        """Note a use, for eviction by age."""
+        meta = state.directory / META
+        os.utime(meta, (time.time(), meta.stat().st_mtime))
+
+    def workspace(self) -> Path:
+        """A directory to write a state in; :meth:`publish` renames it."""
+        self.sweep()
+        path = self.directory / f".new-{os.getpid()}-{int(psutil.Process().create_time())}"
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir()
+        return path
+
+    def publish(
+        self, workspace: Path, *, key: str, name: str, cell: str, parent: str, uuid: str,
+        extra: Mapping[str, Any],
+    ) -> SavedState:  # fmt: skip
+        """Record and rename *workspace* (with memory, disk and seed in it) to the state *key*."""
+        files = {
+            item: {"size": (workspace / item).stat().st_size, "sha256": digest(workspace / item)}
+            for item in (MEMORY, DISK, SEED)
+        }
+        record = {
+            "key": key, "name": name, "cell": cell, "parent": parent, "uuid": uuid,
+            "created": time.time(), "extra": dict(extra), "files": files,
+        }  # fmt: skip
+        (workspace / META).write_text(json.dumps(record, indent=1))
+        target = self.directory / key
+        shutil.rmtree(target, ignore_errors=True)
+        workspace.rename(target)
+        state = _load(target)
+        assert state is not None
+        self._verified[key] = tuple(
+            (item, s.st_size, s.st_mtime_ns, s.st_ino)
+            for item, s in ((i, (target / i).stat()) for i in files)
+        )
+        return state
+
+    def remove(self, key: str) -> int:
+        """Remove *key* and every state on top of it.  Returns how many went."""
+        gone = 0
+        for state in self.all():
+            if state.parent == key:
+                gone += self.remove(state.key)
+        target = self.directory / key
+        if target.exists():
+            shutil.rmtree(target, ignore_errors=True)
+            gone += 1
+        (self.directory / f".{key}.lock").unlink(missing_ok=True)
+        return gone
+
+    def sweep(self) -> int:
+        """Remove workspaces whose writer is gone.  Returns how many went."""
+        gone = 0
+        for path in self.directory.glob(".new-*"):
+            _, pid, started = path.name.rsplit("-", 2)
+            try:
+                alive = int(psutil.Process(int(pid)).create_time()) == int(started)
+            except (psutil.Error, ValueError):
+                alive = False
+            if not alive:
+                shutil.rmtree(path, ignore_errors=True)
+                gone += 1
+        return gone
+
+    def evict(self, *, max_age: float, max_bytes: int, keep: frozenset[str] = frozenset()) -> list[str]:  # fmt: skip
+        """Remove states unused for *max_age* seconds, then the longest unused until all fit in
+        *max_bytes*.  States in *keep* and those below them stay.  Returns the removed keys."""
+        states = {state.key: state for state in self.all()}
+        needed = set(keep)
+        for key in keep:
+            current = states.get(key)
+            while current is not None:
+                needed.add(current.key)
+                current = states.get(current.parent)
+        used = {key: state.used for key, state in states.items()}
+        for state in states.values():  # a parent is used whenever a child is
+            current = states.get(state.parent)
+            while current is not None:
+                used[current.key] = max(used[current.key], used[state.key])
+                current = states.get(current.parent)
+        total = sum(state.size for state in states.values())
+        removed: list[str] = []
+        # Children before parents at equal age: `used` of a parent is never below a child's.
+        depth = {key: _depth(state, states) for key, state in states.items()}
+        for key in sorted(states, key=lambda k: (used[k], -depth[k])):
+            if key in needed or key in removed:
+                continue
+            if time.time() - used[key] > max_age or total > max_bytes:
+                total -= states[key].size
+                self.remove(key)
+                removed.append(key)
+        return removed
+
+
+def _depth(state: SavedState, states: Mapping[str, SavedState]) -> int:
+    depth, current = 0, states.get(state.parent)
+    while current is not None:
+        depth, current = depth + 1, states.get(current.parent)
+    return depth
+
+
+def _load(directory: Path) -> SavedState | None:
+    try:
+        record = json.loads((directory / META).read_text())
+        return SavedState(directory=directory, **record)
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal text."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

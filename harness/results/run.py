@@ -58,6 +58,11 @@ class CellInfo:
         """Whether the guest only stands in for the distro."""
         return self.image is not None and self.image.source == "twin"
 
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dictionary."""
+        plain = dataclasses.replace(self, packages=dict(self.packages), facts=dict(self.facts))
+        return dataclasses.asdict(plain)
+
 
 @dataclass(frozen=True)
 class Run:
@@ -81,7 +86,7 @@ class Run:
             "complete": self.complete,
             "exit_status": self.exit_status,
             "counts": dict(self.counts),
-            "cells": [dataclasses.asdict(cell) for cell in self.cells],
+            "cells": [cell.to_json() for cell in self.cells],
             "rows": [row.to_json() for row in self.rows],
         }
 

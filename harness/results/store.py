@@ -43,7 +43,7 @@ class RunStore:
     def begin(self, info: RunInfo) -> None:
         """Start the run.  A directory that already holds one is refused."""
         if self.path.exists():
-            raise UsageError(f"{self.directory} already holds a run", hint="choose another directory")
+            raise UsageError(f"{self.path}: there is a run already", hint="choose another one")
         with self._lock:
             self._write(Run(info, counts=counts(())))
 
@@ -81,7 +81,7 @@ class RunStore:
             if sync:
                 file.flush()
                 os.fsync(file.fileno())
-        os.replace(temporary, self.path)
+        temporary.replace(self.path)
         self._run = run
 
 

@@ -7,7 +7,7 @@ import re
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-# 20.10.24+dfsg1-1+deb12u1 · 5:24.0.7-1~debian.12~bookworm · 26.1.5+dfsg1-9 · 29.0.0~rc1-1 · 18.09.1
+# 20.10.24+dfsg1-1+deb12u1, 5:24.0.7-1~debian.12~bookworm, 29.0.0~rc1-1, v27.1.0-rc.1, 18.09.1
 _UPSTREAM = re.compile(
     r"(?:\d+:)?v?(?P<release>\d+(?:\.\d+)*)(?:[-~.]?(?P<stage>alpha|beta|rc)[.-]?(?P<number>\d+))?"
 )

@@ -129,6 +129,8 @@ def test_a_killed_run_can_be_read(tmp_path: Path) -> None:
     )
     assert child.stdout
     child.stdout.readline()
+    for _ in range(100):  # while it writes, never half a document
+        load_run(tmp_path)
     child.send_signal(signal.SIGKILL)
     child.communicate()
     run = load_run(tmp_path)

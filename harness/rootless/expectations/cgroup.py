@@ -1,0 +1,112 @@
+"""Cgroup drivers and resource limits (P17, P18, M12, M25)."""
+
+from __future__ import annotations
+
+from harness.guest.facts import Facts
+from harness.rootless.expectations.derive import cgroup_driver, limit
+from harness.rootless.expectations.model import Prediction, not_applicable, rule
+from harness.rootless.expectations.sources import MANUAL, MOBY, PHOTON
+from harness.rootless.expectations.start import needs_daemon, needs_engine
+
+# What scenarios ask for, and what the container's cgroup file then holds.
+FLAGS = {"memory": "--memory=64m", "cpu": "--cpus=0.5", "pids": "--pids-limit=50"}
+FILES = {
+    "memory": ("memory.max", "67108864"),
+    "cpu": ("cpu.max", "50000 100000"),
+    "pids": ("pids.max", "50"),
+}
+ASPECTS = {"memory": "memory", "cpu": "cpus", "pids": "pids"}
+LIMITS = f"{PHOTON}, 'Limiting resources'; {MANUAL}, 'Limiting resources'"
+
+
+def _because(facts: Facts) -> str:
+    return (
+        f"cgroup {facts.cgroup}, systemd {facts.systemd}, cgroup driver "
+        f"{cgroup_driver(facts) or 'refused'}, delegated "
+        f"{' '.join(facts.delegated) or 'nothing'}, user session "
+        f"{'yes' if facts.user_session else 'no'}, engine {facts.engine}"
+    )
+
+
+def _limit_rules(controller: str) -> None:
+    aspect = ASPECTS[controller]
+    name, text = FILES[controller]
+
+    def effect(facts: Facts) -> Prediction:
+        return Prediction(limit(facts, controller), _because(facts))
+
+    def content(facts: Facts) -> Prediction:
+        values = {"enforced": text, "ignored": "unlimited", "error": "error"}
+        return Prediction(values[limit(facts, controller)], _because(facts))
+
+    effect.__doc__ = (
+        f"A container with {FLAGS[controller]} that tries to exceed it: ``enforced``, "
+        "``ignored`` (it runs, the limit has no effect) or ``error`` (`docker run` fails)."
+    )
+    content.__doc__ = (
+        f"{name} in the container's cgroup with {FLAGS[controller]}: the text, ``unlimited`` "
+        "(max, or no such file), or ``error`` where `docker run` fails."
+    )
+    rule(f"P17.{aspect}", source=LIMITS)(needs_daemon(effect))
+    rule(f"P17.{name.replace('.', '_')}", source=LIMITS)(needs_daemon(content))
+
+
+for _controller in FLAGS:
+    _limit_rules(_controller)
+
+
+@rule("P17.cgroup_version", source=LIMITS)
+@needs_daemon
+def cgroup_version(facts: Facts) -> Prediction:
+    """`docker info --format {{.CgroupVersion}}`, as text."""
+    if not cgroup_driver_reported(facts):
+        return not_applicable(f"engine {facts.engine} does not report a cgroup version")
+    return Prediction("2" if facts.cgroup == "v2" else "1", _because(facts))
+
+
+def cgroup_driver_reported(facts: Facts) -> bool:
+    return facts.engine_version >= (20, 10)
+
+
+@rule("P18", source=f"{PHOTON}, 'Limiting resources'")
+@needs_daemon
+def ignored(facts: Facts) -> Prediction:
+    """`docker run` with all of FLAGS: ``ignored`` if it exits 0 and no limit is in effect."""
+    if cgroup_driver(facts) != "none":
+        return not_applicable(f"the cgroup driver is not none: {_because(facts)}")
+    return Prediction("ignored", _because(facts))
+
+
+@rule("M25", source=f"{MOBY}, 'Usage'")
+@needs_daemon
+def driver(facts: Facts) -> Prediction:
+    """`docker info --format {{.CgroupDriver}}`."""
+    return Prediction(cgroup_driver(facts), _because(facts))
+
+
+@rule("M25.systemd_setting", source=f"{MANUAL}, 'Limiting resources'")
+@needs_engine
+def systemd_setting(facts: Facts) -> Prediction:
+    """A daemon with ``--exec-opt native.cgroupdriver=systemd``: ``starts`` or ``refused``."""
+    if facts.engine_version < (20, 10):
+        return not_applicable(f"engine {facts.engine} has no cgroup support in rootless mode")
+    possible = facts.cgroup == "v2" and facts.systemd > 0
+    return Prediction("starts" if possible else "refused", _because(facts))
+
+
+@rule("M12", source=f"{MOBY}, 'Limitations'")
+@needs_daemon
+def cgroups(facts: Facts) -> Prediction:
+    """``supported`` if the container has a cgroup of its own below the user's manager
+    (`/proc/PID/cgroup` of its init names the container), else ``unsupported``."""
+    supported = cgroup_driver(facts) == "systemd"
+    return Prediction("supported" if supported else "unsupported", _because(facts))
+
+
+@rule("M12.top", source=f"{MOBY}, 'Limitations'")
+@needs_daemon
+def top(facts: Facts) -> Prediction:
+    """`docker top CONTAINER`: ``works`` if it exits 0 and lists the process, else ``fails``.
+    (Measured with the systemd driver only; without one it is the document's word.)"""
+    works = cgroup_driver(facts) == "systemd"
+    return Prediction("works" if works else "fails", _because(facts))

@@ -1,0 +1,154 @@
+"""User-mode networking, the API over TCP, ping (M15, M27–M29, M31)."""
+
+from __future__ import annotations
+
+from harness.guest.facts import Facts
+from harness.rootless.expectations.derive import may_bind, network_driver, port_driver
+from harness.rootless.expectations.model import Prediction, not_applicable, rule
+from harness.rootless.expectations.promise import promise
+from harness.rootless.expectations.sources import MANUAL, MOBY
+from harness.rootless.expectations.start import (
+    needs_containers,
+    needs_daemon,
+    needs_engine,
+    start,
+)
+from harness.rootless.expectations.versions import engine_at_least
+from harness.rootless.traits import assume, trait
+
+STACKS = f"{MOBY}, 'Changing network stack'"
+TCP = f"{MANUAL}, 'Expose Docker API socket through TCP'"
+
+
+def _because(facts: Facts) -> str:
+    vpnkit = "present" if facts.binary("vpnkit") else "missing"
+    return (
+        f"slirp4netns {trait('slirp4netns').probe(facts)}, vpnkit {vpnkit}, "
+        f"pasta {'present' if facts.binary('pasta') else 'missing'}, engine {facts.engine}"
+    )
+
+
+@rule("M29", source=STACKS)
+@needs_daemon
+def stack(facts: Facts) -> Prediction:
+    """RootlessKit's network driver: `docker version` (23 and newer), else `--net` of its
+    command line, while DOCKERD_ROOTLESS_ROOTLESSKIT_NET is not set."""
+    return Prediction(network_driver(facts), _because(facts))
+
+
+@rule("M29.mtu", source=STACKS)
+@needs_daemon
+def mtu(facts: Facts) -> Prediction:
+    """`--mtu` of RootlessKit's command line: an integer."""
+    return Prediction(65520 if network_driver(facts) == "slirp4netns" else 1500, _because(facts))
+
+
+@rule("M29.port_driver", source=STACKS)
+@needs_daemon
+def ports(facts: Facts) -> Prediction:
+    """RootlessKit's port driver: ``builtin`` or ``implicit``."""
+    return Prediction(port_driver(facts), _because(facts))
+
+
+def _after(facts: Facts, slirp4netns: str) -> Prediction:
+    changed = assume(facts, {"slirp4netns": slirp4netns})
+    driver = network_driver(changed)
+    return Prediction(f"starts: {driver}" if driver else start(changed), _because(changed))
+
+
+@rule("M29.without_slirp4netns", source=STACKS)
+@needs_daemon
+def without_slirp4netns(facts: Facts) -> Prediction:
+    """With slirp4netns out of PATH: ``starts: DRIVER``, or ``fails: network driver`` when the
+    log says "Either slirp4netns …".  (28.5.2 to 29.4 print that and go on to fail later.)"""
+    return _after(facts, "missing")
+
+
+@rule("M29.old_slirp4netns", source=STACKS)
+@needs_daemon
+def old_slirp4netns(facts: Facts) -> Prediction:
+    """The same with a slirp4netns whose --help does not name --netns-type."""
+    return _after(facts, "old")
+
+
+def _pings(facts: Facts, group_range: str) -> Prediction:
+    if network_driver(facts) not in ("slirp4netns", "pasta"):
+        return not_applicable(f"no claim about ping through {network_driver(facts)}")
+    low, high = (int(number) for number in group_range.split())
+    works = low <= facts.uid <= high  # the user's own group has the user's number
+    return Prediction(
+        "answers" if works else "no answer",
+        f"net.ipv4.ping_group_range {group_range}, gid {facts.uid}",
+    )
+
+
+@rule("M28", source=f"{MOBY}, 'Routing ping packets'")
+@needs_containers
+def ping(facts: Facts) -> Prediction:
+    """`ping` in a container to an address outside the guest that is not served by the
+    user-mode stack itself: ``answers`` or ``no answer``."""
+    group_range = facts.sysctls.get("net.ipv4.ping_group_range")
+    if group_range is None:
+        return not_applicable("net.ipv4.ping_group_range does not exist on this kernel")
+    return _pings(facts, group_range)
+
+
+@rule("M28.closed", source=f"{MOBY}, 'Routing ping packets'")
+@needs_containers
+def ping_closed(facts: Facts) -> Prediction:
+    """The same after net.ipv4.ping_group_range="1 0"."""
+    return _pings(facts, "1 0")
+
+
+@rule("M28.open", source=f"{MOBY}, 'Routing ping packets'")
+@needs_containers
+def ping_open(facts: Facts) -> Prediction:
+    """The same after net.ipv4.ping_group_range="0 2147483647"."""
+    return _pings(facts, "0 2147483647")
+
+
+@rule("M27", source=TCP)
+@needs_daemon
+def tcp(facts: Facts) -> Prediction:
+    """The API over TLS on 2376 with a client certificate of the right CA, published through
+    DOCKERD_ROOTLESS_ROOTLESSKIT_FLAGS: ``answers`` or ``refused``."""
+    value = "answers" if may_bind(facts, 2376) else "refused"
+    return Prediction(value, f"port 2376, port driver {port_driver(facts)}")
+
+
+promise("M27.unpublished", "unreachable", "The same without `-p 0.0.0.0:2376:2376/tcp`.",
+        source=TCP, guard=needs_daemon)
+promise("M27.no_certificate", "refused", "The same without a client certificate.",
+        source=TCP, guard=needs_daemon)
+promise("M27.wrong_ca", "refused", "The same with a client certificate of another CA.",
+        source=TCP, guard=needs_daemon)
+promise("M15", "does not work",
+        "An overlay network between two guests: ``does not work`` rootless, whatever error.",
+        source=f"{MOBY}, 'Limitations'")
+
+
+@rule("M31.with_entry", source=STACKS)
+@needs_engine
+def lxc(facts: Facts) -> Prediction:
+    """``--net=lxc-user-nic`` with an entry in /etc/lxc/lxc-usernet: ``starts``."""
+    return _lxc(facts, "starts")
+
+
+@rule("M31.without_entry", source=STACKS)
+@needs_engine
+def lxc_without(facts: Facts) -> Prediction:
+    """``--net=lxc-user-nic`` without the entry: ``fails``."""
+    return _lxc(facts, "fails")
+
+
+def _lxc(facts: Facts, value: str) -> Prediction:
+    if not facts.binary("lxc-user-nic"):
+        return not_applicable("no lxc-user-nic is installed")
+    return Prediction(value, "lxc-user-nic is installed")
+
+
+@rule("M29.named_by_version", source=f"{MANUAL}, 'Troubleshooting'")
+@needs_daemon
+def named(facts: Facts) -> Prediction:
+    """Whether `docker version` lists a component ``rootlesskit`` with its drivers."""
+    return Prediction(engine_at_least(facts, "23"), f"engine {facts.engine}")

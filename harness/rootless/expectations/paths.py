@@ -1,0 +1,67 @@
+"""Where things are: socket, data, state, configuration, namespaces (M19–M23, M26)."""
+
+from __future__ import annotations
+
+from harness.guest.facts import Facts
+from harness.rootless.expectations.model import Prediction, not_applicable, rule
+from harness.rootless.expectations.promise import promise
+from harness.rootless.expectations.sources import MANUAL, MOBY
+from harness.rootless.expectations.start import Rule, needs_containers, needs_daemon
+from harness.rootless.expectations.versions import engine_at_least
+
+USAGE = f"{MOBY}, 'Usage'; {MANUAL}, 'Best practices'"
+
+
+def _in_runtime_directory(key: str, name: str, observe: str) -> None:
+    def predict(facts: Facts) -> Prediction:
+        if not facts.xdg_runtime_dir:
+            return not_applicable("XDG_RUNTIME_DIR is unset")
+        because = f"XDG_RUNTIME_DIR {facts.xdg_runtime_dir}"
+        return Prediction(f"{facts.xdg_runtime_dir}/{name}", because)
+
+    predict.__doc__ = observe
+    rule(key, source=USAGE)(needs_daemon(predict))
+
+
+_in_runtime_directory("M19", "docker.sock", "The socket that dockerd listens on.")
+_in_runtime_directory("M21", "docker", "dockerd's exec root: the directory that holds "
+                      "`containerd/`, and is there.")
+
+
+@rule("M20", source=USAGE)
+@needs_daemon
+def data(facts: Facts) -> Prediction:
+    """`docker info --format {{.DockerRootDir}}`, with the home directory written ``~``."""
+    setting = facts.daemon_json.get("data-root")
+    because = f"data-root {setting or 'unset'} in daemon.json"
+    return Prediction(str(setting) if setting else "~/.local/share/docker", because)
+
+
+promise("M22", "takes effect", "A key in ~/.config/docker/daemon.json (a label, say) after a "
+        "restart: ``takes effect`` or ``no effect``.", source=USAGE, guard=needs_daemon)
+promise("M22.wrong_path", "no effect", "The same key in ~/.docker/daemon.json.", source=USAGE,
+        guard=needs_daemon)
+
+
+def _recipe(function: Rule) -> Rule:
+    def guarded(facts: Facts) -> Prediction:
+        if engine_at_least(facts, "29.5"):
+            return not_applicable(
+                f"engine {facts.engine} leaves dockerd in the host's network namespace"
+            )
+        return function(facts)
+
+    guarded.__doc__ = function.__doc__
+    return needs_daemon(guarded)
+
+
+@rule("M23", source=f"{MOBY}, 'Entering the namespaces'")
+@_recipe
+def nsenter(facts: Facts) -> Prediction:
+    """The documented `nsenter` recipe running `id -u`: ``enters`` if it prints 0 and its user,
+    mnt and net namespaces are dockerd's."""
+    return Prediction("enters", f"engine {facts.engine}")
+
+
+promise("M26", 0, "The exit status of `docker -H unix://SOCKET run …` with the upstream client, "
+        "no context and no DOCKER_HOST.", source=USAGE, guard=needs_containers)

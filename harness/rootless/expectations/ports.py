@@ -1,0 +1,131 @@
+"""Published ports (P15, P16, M16, M17).
+
+The rules of P16 speak of a machine after a change.  They assume the change themselves, so the
+facts may be read before it or after it.
+"""
+
+from __future__ import annotations
+
+from harness.guest.facts import Facts
+from harness.rootless.expectations.derive import (
+    may_bind,
+    network_driver,
+    port_boundary,
+    port_driver,
+)
+from harness.rootless.expectations.model import Prediction, not_applicable, rule
+from harness.rootless.expectations.sources import MANUAL, MOBY, PHOTON
+from harness.rootless.expectations.start import needs_containers
+from harness.rootless.expectations.versions import rootlesskit_at_least
+from harness.rootless.traits import assume, trait
+
+NETWORKING = f"{PHOTON}, 'Limitations'; {MANUAL}, 'Networking errors'"
+PRIVILEGED = f"{MANUAL}, 'Exposing privileged ports'"
+REFUSED = "cannot expose privileged port"  # what `docker run` then says
+REFUSED_EXIT = 126  # the client maps "permission denied" to it
+
+
+def _because(facts: Facts) -> str:
+    capabilities = trait("rootlesskit-capabilities").probe(facts)
+    return (
+        f"net.ipv4.ip_unprivileged_port_start {port_boundary(facts)}, capabilities of "
+        f"rootlesskit {capabilities}, port driver {port_driver(facts)}"
+    )
+
+
+def _published(facts: Facts, port: int, yes: str = "published") -> Prediction:
+    return Prediction(yes if may_bind(facts, port) else "refused", _because(facts))
+
+
+@rule("P15.low_port", source=NETWORKING)
+@needs_containers
+def low_port(facts: Facts) -> Prediction:
+    """`docker run -p 80:80`: ``refused`` with REFUSED in stderr, or ``published``."""
+    return _published(facts, 80)
+
+
+@rule("P15.exit", source=NETWORKING)
+@needs_containers
+def low_port_exit(facts: Facts) -> Prediction:
+    """The exit status of `docker run -p 80:80` with a command that succeeds."""
+    return Prediction(0 if may_bind(facts, 80) else REFUSED_EXIT, _because(facts))
+
+
+@rule("P15.1023", source=NETWORKING)
+@needs_containers
+def below(facts: Facts) -> Prediction:
+    """`docker run -p 1023:80`: ``refused`` or ``published``."""
+    return _published(facts, 1023)
+
+
+@rule("P15.1024", source=NETWORKING)
+@needs_containers
+def boundary(facts: Facts) -> Prediction:
+    """`docker run -p 1024:80`: ``refused`` or ``published``."""
+    return _published(facts, 1024)
+
+
+@rule("P15.high_port", source=f"{PHOTON}, 'Running a container'")
+@needs_containers
+def high_port(facts: Facts) -> Prediction:
+    """A server published with `-p 8080:80`: ``served`` if it answers from outside the
+    container's namespaces, else ``refused``."""
+    return _published(facts, 8080, "served")
+
+
+@rule("M17", source=f"{MOBY}, 'Exposing ports'")
+@needs_containers
+def lowest(facts: Facts) -> Prediction:
+    """Both sides of 1024, in the words of P15: ``1023 refused, 1024 published``."""
+    sides = (f"{port} {_published(facts, port).value}" for port in (1023, 1024))
+    return Prediction(", ".join(sides), _because(facts))
+
+
+@rule("P16.sysctl", source=PRIVILEGED)
+@needs_containers
+def sysctl(facts: Facts) -> Prediction:
+    """After net.ipv4.ip_unprivileged_port_start=80: port 80 ``answers`` or is ``refused``."""
+    if trait("port-boundary").probe(facts) == "absent":
+        return not_applicable("net.ipv4.ip_unprivileged_port_start does not exist on this kernel")
+    return _published(assume(facts, {"port-boundary": "80"}), 80, "answers")
+
+
+@rule("P16.capability", source=PRIVILEGED)
+@needs_containers
+def capability(facts: Facts) -> Prediction:
+    """After `setcap cap_net_bind_service=ep` on rootlesskit and a restart of the daemon: port
+    80 ``answers`` or is ``refused``."""
+    if port_driver(facts) != "builtin":
+        return not_applicable(f"rootlesskit does not bind the ports: {_because(facts)}")
+    changed = assume(facts, {"rootlesskit-capabilities": "cap_net_bind_service"})
+    return _published(changed, 80, "answers")
+
+
+@rule("P16.undone", source=PRIVILEGED)
+@needs_containers
+def undone(facts: Facts) -> Prediction:
+    """After taking either remedy back: port 80 is ``refused`` again."""
+    default = "absent" if trait("port-boundary").probe(facts) == "absent" else "1024"
+    changed = assume(facts, {"port-boundary": default, "rootlesskit-capabilities": "none"})
+    return _published(changed, 80, "answers")
+
+
+def _sctp_because(facts: Facts) -> str:
+    return (
+        f"rootlesskit {facts.rootlesskit or 'of unknown version'}, "
+        f"network driver {network_driver(facts)}"
+    )
+
+
+@rule("M16.sctp", source=f"{MOBY}, 'Limitations'")
+@needs_containers
+def sctp(facts: Facts) -> Prediction:
+    """`docker run -p 5001:5001/sctp`: ``nothing listens`` if no SCTP endpoint is on the host."""
+    return Prediction("nothing listens", _sctp_because(facts))
+
+
+@rule("M16.exit", source=f"{MOBY}, 'Limitations'")
+@needs_containers
+def sctp_exit(facts: Facts) -> Prediction:
+    """The exit status of that command, with a container command that succeeds."""
+    return Prediction(0 if rootlesskit_at_least(facts, "0.14.2") else 125, _sctp_because(facts))

@@ -1,0 +1,95 @@
+"""What the setup tool would say on a machine, in words that a scenario can compare.
+
+``check``:    ``satisfied``, ``missing: NAME, NAME`` with the names of INSTRUCTIONS,
+              ``refused: rootful Docker``, ``refused: XDG_RUNTIME_DIR``, ``silent failure``
+              (exit 1 and nothing said) or ``smoke test fails``.
+``install``:  ``installed``, ``systemd not detected`` (exit 0), or ``failed: `` and what ``check``
+              says, or a reason why the daemon does not start, or ``docker not beside the tool``.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from harness.guest.facts import Facts
+from harness.rootless.expectations.start import namespace_failure, start_failure
+from harness.rootless.expectations.versions import tool_at_least, tool_between
+
+# Requirement → the text that announces it, in the order in which the tool looks.
+INSTRUCTIONS: dict[str, tuple[str, ...]] = {
+    "newuidmap": ("# Install newuidmap & newgidmap binaries", "newuidmap binary not found"),
+    "iptables": ("# Install iptables", "iptables binary not found"),
+    "ip_tables": ("modprobe ip_tables",),
+    "nf_tables": ("modprobe nf_tables",),
+    "userns_clone": ("kernel.unprivileged_userns_clone = 1",),
+    "max_user_namespaces": ("user.max_user_namespaces = 28633",),
+    "subuid": (">> /etc/subuid",),
+    "subgid": (">> /etc/subgid",),
+}
+SMOKE_TEST = ("25.0.4", "27.1.1")  # `check` too ran `rootlesskit true`
+SILENT_SUBUID = ("28.0.0", "28.2")
+
+
+def missing_in(output: str) -> tuple[str, ...]:
+    """The requirements that the tool's output (both streams) names, in the tool's order."""
+    return tuple(n for n, texts in INSTRUCTIONS.items() if any(t in output for t in texts))
+
+
+def required_module(facts: Facts) -> str:
+    """The kernel module that the tool wants to see loaded."""
+    nft = tool_at_least(facts, "28.1") and facts.iptables != "legacy"
+    return "nf_tables" if nft else "ip_tables"
+
+
+def missing_requirements(facts: Facts) -> tuple[str, ...]:
+    """What the tool misses, in its order.  It does not look at newgidmap, rootlesskit, the size
+    of the id ranges, or slirp4netns.  (Where none of apt-get, dnf and yum exists it stops at
+    the first missing binary.)"""
+    module = required_module(facts)
+    has_iptables = bool(facts.iptables or facts.binary("iptables"))
+    wanted = {
+        "newuidmap": facts.binary("newuidmap") is not None,
+        "iptables": has_iptables,
+        module: module in facts.modules,
+        "userns_clone": facts.sysctls.get("kernel.unprivileged_userns_clone") in (None, "1"),
+        "max_user_namespaces": facts.sysctls.get("user.max_user_namespaces") != "0",
+        "subuid": bool(facts.subuid),
+        "subgid": bool(facts.subgid),
+    }
+    return tuple(name for name, satisfied in wanted.items() if not satisfied)
+
+
+def check(facts: Facts, *, force: bool = False) -> str:
+    if facts.rootful_socket_writable and not force:
+        return "refused: rootful Docker"
+    if facts.user_session and not facts.xdg_runtime_dir:
+        return "refused: XDG_RUNTIME_DIR"
+    missing = missing_requirements(facts)
+    if "subuid" in missing and tool_between(facts, *SILENT_SUBUID):
+        return "silent failure"
+    if missing:
+        return f"missing: {', '.join(missing)}"
+    if tool_between(facts, *SMOKE_TEST) and namespace_failure(facts):
+        return "smoke test fails"
+    return "satisfied"
+
+
+def docker_beside_tool(facts: Facts) -> bool:
+    """The tool calls ``docker`` in its own directory, and no other."""
+    docker = facts.binary("docker")
+    if docker is None or not facts.setuptool:
+        return False
+    return PurePosixPath(docker.path).parent == PurePosixPath(facts.setuptool).parent
+
+
+def install(facts: Facts, *, force: bool = False) -> str:
+    checked = check(facts, force=force)
+    if checked != "satisfied":
+        return f"failed: {checked}"
+    if tool_at_least(facts, "27.1.2") and namespace_failure(facts) and not force:
+        return "failed: smoke test fails"
+    if facts.user_session and (reason := start_failure(facts)):
+        return f"failed: {reason}"
+    if not docker_beside_tool(facts):
+        return "failed: docker not beside the tool"
+    return "installed" if facts.user_session else "systemd not detected"

@@ -1,0 +1,130 @@
+"""What the setup tool says: help, errors, ``check`` (P8–P10, P12, D8)."""
+
+from __future__ import annotations
+
+from harness.guest.facts import Facts
+from harness.rootless.expectations import requirements
+from harness.rootless.expectations.model import Prediction, not_applicable, rule
+from harness.rootless.expectations.promise import anywhere, promise
+from harness.rootless.expectations.sources import DEBIAN, MANUAL, PHOTON
+from harness.rootless.expectations.start import needs_tool
+from harness.rootless.expectations.versions import tool_at_least, tool_between
+from harness.rootless.traits import assume, trait
+
+TOOL = f"{PHOTON}, 'dockerd-rootless-setuptool.sh'"
+INSTALL = f"{MANUAL}, 'Install'"
+
+promise("P8", 0, "The exit status of `--help`.", source=TOOL, guard=needs_tool)
+promise("P8.as_root", 0, "The exit status of `--help` as root.", source=TOOL, guard=needs_tool)
+promise("P9", "lists missing requirements",
+        "The tool without an argument: this, or the error it prints instead.",
+        source=TOOL, guard=needs_tool)
+promise("P10", "appended",
+        "`echo … >> /etc/subuid` as the user: ``appended``, or ``permission denied``.",
+        source=f"{PHOTON}, 'Prerequisites'", guard=anywhere)
+promise("P12.suite-layout-check", "missing requirement reported",
+        "`check` in the suite's own layout without rootlesskit: this, or ``satisfied``.",
+        source=f"{MANUAL}, 'Install'; {DEBIAN}", guard=needs_tool)
+promise("D8.no_command", 1, "The exit status without an argument.", source=INSTALL,
+        guard=needs_tool)
+promise("D8.unknown_command", 1, "The exit status with an unknown command.", source=INSTALL,
+        guard=needs_tool)
+promise("D8.as_root", "Refusing to install rootless Docker as the root user",
+        "The error of `check` as root, without its tag.", source=INSTALL, guard=needs_tool)
+promise("D8.not_on_path", "dockerd-rootless.sh needs to be present under $PATH",
+        "The error of `check`, called by its path, with a PATH that lacks dockerd-rootless.sh.",
+        source=INSTALL, guard=needs_tool)
+
+
+@rule("P8.commands", source=TOOL)
+@needs_tool
+def commands(facts: Facts) -> Prediction:
+    """The commands that `--help` lists, in its order."""
+    nsenter = tool_at_least(facts, "25")
+    names = "check nsenter install uninstall" if nsenter else "check install uninstall"
+    return Prediction(names, f"setup tool of engine {facts.engine}")
+
+
+@rule("P8.nsenter_works", source=TOOL)
+@needs_tool
+def nsenter(facts: Facts) -> Prediction:
+    """Whether the tool's command `nsenter -- true` exits 0 while the daemon runs."""
+    if not tool_at_least(facts, "25"):
+        return not_applicable(f"the setup tool of engine {facts.engine} has no nsenter")
+    return Prediction(not tool_between(facts, "25.0.0", "29.1.1"), f"engine {facts.engine}")
+
+
+def _check(facts: Facts, because: str = "") -> Prediction:
+    missing = requirements.missing_requirements(facts)
+    text = because or f"missing: {', '.join(missing) or 'nothing'}"
+    return Prediction(requirements.check(facts), f"{text} (setup tool of engine {facts.engine})")
+
+
+@rule("P12", source=TOOL)
+@needs_tool
+def check(facts: Facts) -> Prediction:
+    """`check`, in the words of requirements.py: ``satisfied`` when the last line of stdout is
+    `[INFO] Requirements are satisfied` and it exits 0."""
+    return _check(facts)
+
+
+@rule("P12.exit", source=TOOL)
+@needs_tool
+def check_exit(facts: Facts) -> Prediction:
+    """The exit status of `check`."""
+    found = _check(facts)
+    return Prediction(0 if found.value == "satisfied" else 1, found.because)
+
+
+@rule("P12.missing_rootlesskit", source=TOOL)
+@needs_tool
+def without_rootlesskit(facts: Facts) -> Prediction:
+    """`check` with rootlesskit out of PATH: what the tool does, not what one would wish."""
+    return _check(assume(facts, {"rootlesskit": "missing"}), "rootlesskit missing")
+
+
+def _induced(aspect: str, observe: str, changes: dict[str, str], knob: str = "") -> None:
+    """A rule about `install` after one change, which it assumes itself."""
+
+    def predict(facts: Facts) -> Prediction:
+        if knob and trait(knob).probe(facts) == "absent":
+            return not_applicable(f"{knob} is absent: the kernel has no such switch")
+        value = requirements.install(assume(facts, changes))
+        because = ", ".join(f"{name} {text}" for name, text in changes.items())
+        return Prediction(value, f"{because} (setup tool of engine {facts.engine})")
+
+    predict.__doc__ = f"`install` {observe}, in the words of requirements.py."
+    rule(f"D8.{aspect}", source=INSTALL)(needs_tool(predict))
+
+
+_induced("newuidmap", "without newuidmap", {"newuidmap": "missing"})
+_induced("newgidmap", "without newgidmap, which is not a requirement it checks",
+         {"newgidmap": "missing"})
+_induced("iptables", "without iptables", {"iptables": "none"})
+_induced("userns_clone", "with kernel.unprivileged_userns_clone=0", {"userns-clone": "0"},
+         "userns-clone")
+_induced("max_user_namespaces", "with user.max_user_namespaces=0", {"max-user-namespaces": "0"},
+         "max-user-namespaces")
+_induced("subuid", "without a line in /etc/subuid", {"subordinate-uids": "none"})
+_induced("subgid", "without a line in /etc/subgid", {"subordinate-gids": "none"})
+_induced("range_size", "with 1000 ids, which is too few",
+         {"subordinate-uids": "1000", "subordinate-gids": "1000"})
+_induced("no_session", "without a systemd user session (through `su`)",
+         {"user-session": "no", "runtime-directory": "unset"})
+_induced("no_runtime_directory", "in a session whose XDG_RUNTIME_DIR is unset",
+         {"user-session": "yes", "runtime-directory": "unset"})
+
+
+@rule("D8.module", source=INSTALL)
+@needs_tool
+def module(facts: Facts) -> Prediction:
+    """`check` with the module unloaded that the tool asks for (requirements.required_module)."""
+    name = requirements.required_module(facts)
+    return _check(assume(facts, {f"{name}-module": "available"}), f"{name} not loaded")
+
+
+@rule("D8.uninstall_blocked", source=f"{MANUAL}, 'Uninstall'")
+@needs_tool
+def uninstall_blocked(facts: Facts) -> Prediction:
+    """`uninstall` without newuidmap: it checks the requirements first, and says as `check`."""
+    return _check(assume(facts, {"newuidmap": "missing"}), "newuidmap missing")

@@ -1,0 +1,73 @@
+"""Storage drivers (M11)."""
+
+from __future__ import annotations
+
+from harness.guest.facts import Facts
+from harness.rootless.expectations.derive import storage_driver, storage_priority
+from harness.rootless.expectations.model import Prediction, not_applicable, rule
+from harness.rootless.expectations.sources import MOBY
+from harness.rootless.expectations.start import needs_daemon, needs_engine, start
+from harness.rootless.traits import assume, trait
+
+
+def _because(facts: Facts) -> str:
+    names = (
+        "storage-driver-setting", "driver-directories", "overlay-in-userns", "fuse-overlayfs",
+        "kernel",
+    )  # fmt: skip
+    values = ", ".join(f"{name} {trait(name).probe(facts)}" for name in names)
+    return f"engine {facts.engine} tries {' '.join(storage_priority(facts))}; {values}"
+
+
+@rule("M11", source=f"{MOBY}, 'Limitations'")
+@needs_daemon
+def driver(facts: Facts) -> Prediction:
+    """`docker info --format {{.Driver}}`."""
+    return Prediction(storage_driver(facts), _because(facts))
+
+
+@rule("M11.fresh", source=f"{MOBY}, 'Limitations'")
+@needs_daemon
+def fresh(facts: Facts) -> Prediction:
+    """`docker info --format {{.Driver}}` of a daemon with an empty data root and no setting."""
+    facts = assume(facts, {"driver-directories": "none", "storage-driver-setting": "unset"})
+    return Prediction(storage_driver(facts), _because(facts))
+
+
+def _with_setting(facts: Facts, name: str) -> Prediction:
+    facts = assume(facts, {"driver-directories": "none", "storage-driver-setting": name})
+    return Prediction(start(facts), _because(facts))
+
+
+@rule("M11.overlay2", source=f"{MOBY}, 'Limitations'")
+@needs_engine
+def overlay2(facts: Facts) -> Prediction:
+    """A daemon with an empty data root and ``--storage-driver overlay2``: ``starts``, or
+    ``fails: `` and the reason of the log (``start.reason_in``)."""
+    return _with_setting(facts, "overlay2")
+
+
+@rule("M11.fuse-overlayfs", source=f"{MOBY}, 'Limitations'")
+@needs_engine
+def fuse_overlayfs(facts: Facts) -> Prediction:
+    """The same with ``--storage-driver fuse-overlayfs``."""
+    return _with_setting(facts, "fuse-overlayfs")
+
+
+@rule("M11.vfs", source=f"{MOBY}, 'Limitations'")
+@needs_engine
+def vfs(facts: Facts) -> Prediction:
+    """The same with ``--storage-driver vfs``."""
+    return _with_setting(facts, "vfs")
+
+
+@rule("M11.reused", source=f"{MOBY}, 'Limitations'")
+@needs_daemon
+def reused(facts: Facts) -> Prediction:
+    """`docker info`'s driver after a daemon with fuse-overlayfs left data, without a setting."""
+    left = {"driver-directories": "fuse-overlayfs", "storage-driver-setting": "unset"}
+    facts = assume(facts, left)
+    found = storage_driver(facts)
+    if not found:
+        return not_applicable(f"fuse-overlayfs does not work here: {_because(facts)}")
+    return Prediction(found, _because(facts))

@@ -1,0 +1,1 @@
+"""Distros as data: one small file each, no I/O.  :mod:`.registry` finds them."""

@@ -1,0 +1,76 @@
+"""What a distro is to the harness: names, packages, hints, documented traits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from harness.matrix import Cell
+
+S390X = (
+    "Docker manual, rootless mode: not for s390x, as no static packages of the rootless extras "
+    "are published for it"
+)
+NO_IMAGE = "its image is not in the catalogue yet"
+NO_RECIPE = "its image recipe is not written yet"
+
+
+@dataclass(frozen=True)
+class Hint:
+    """A remedy for one trait, its commands word for word as the source gives them.
+
+    ``trait`` names the trait it cures (harness/rootless/traits).  ``default`` hints belong to
+    the way to the state `prepared`; the others are run by scenarios that induced the need.
+    """
+
+    name: str
+    trait: str
+    source: str
+    commands: tuple[str, ...]  # each a line of shell, run as root, in order
+    default: bool = True
+
+
+@dataclass(frozen=True)
+class Distro:
+    """One release of one distro.
+
+    ``traits`` are the values documented or once probed for a guest at the state `prepared`;
+    a probed value that differs is drift.  A trait that is not listed cannot drift.
+    """
+
+    name: str
+    release: str
+    title: str
+    arches: tuple[str, ...]  # for which an image exists or could be made
+    package_manager: str  # apt, tdnf, pacman, zypper, yum
+    engine_package: str
+    packages: tuple[str, ...]  # the documents' prerequisites and the engine, one installation
+    recipe: str = ""  # images/RECIPE.toml; empty while there is none
+    recipe_arches: tuple[str, ...] = ()  # those that the recipe builds
+    hints: tuple[Hint, ...] = ()
+    traits: Mapping[str, str] = field(default_factory=dict)
+    unsupported: Mapping[str, str] = field(default_factory=lambda: {"s390x": S390X})
+    unreachable: str = NO_IMAGE  # why no cell of it can boot, while ``recipe`` is empty
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}-{self.release}"
+
+    def hint(self, name: str) -> Hint:
+        for hint in self.hints:
+            if hint.name == name:
+                return hint
+        raise KeyError(f"{self.id} has no hint {name!r}")
+
+    def hints_for(self, trait: str) -> tuple[Hint, ...]:
+        return tuple(hint for hint in self.hints if hint.trait == trait)
+
+    @property
+    def default_hints(self) -> tuple[Hint, ...]:
+        """Those on the way to the state `prepared`, in their order."""
+        return tuple(hint for hint in self.hints if hint.default)
+
+    def traits_of(self, cell: Cell) -> Mapping[str, str]:
+        """The documented traits of a cell; its engine package may have another version."""
+        _, _, version = cell.engine.partition("=")
+        return {**self.traits, "engine": version} if version else self.traits

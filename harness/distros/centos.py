@@ -1,0 +1,61 @@
+"""CentOS 7, out of support: its packages come from the vault."""
+
+from __future__ import annotations
+
+from harness.distros.base import Distro, Hint
+from harness.distros.common import PREPARED
+from harness.distros.hints import ANYWHERE, LOAD_IP_TABLES, MOBY, ROOTFUL_OFF
+
+VAULT = Hint(
+    name="vault",
+    trait="engine",
+    source="CentOS, end of life: packages moved to vault.centos.org",
+    commands=(
+        "sed -i -e 's/^mirrorlist=/#mirrorlist=/' "
+        "-e 's|^#\\? *baseurl=http://mirror.centos.org|baseurl=http://vault.centos.org|' "
+        "/etc/yum.repos.d/CentOS-*.repo",
+    ),
+)
+MAX_USER_NAMESPACES_19 = Hint(
+    name="max-user-namespaces-19.03",
+    trait="max-user-namespaces",
+    source=f"{MOBY}, CentOS 7",
+    commands=(
+        "sh -c 'echo user.max_user_namespaces=28633 >> /etc/sysctl.conf'",
+        "sysctl --system",
+    ),
+)
+
+CENTOS_7 = Distro(
+    name="centos",
+    release="7",
+    title="CentOS 7.9",
+    arches=("x86_64", "aarch64"),
+    package_manager="yum",
+    engine_package="docker-ce",
+    packages=(
+        "docker-ce",
+        "docker-ce-rootless-extras",
+        "slirp4netns",
+        "fuse-overlayfs",
+        "iptables",
+        "shadow-utils",
+    ),
+    hints=(VAULT, MAX_USER_NAMESPACES_19, ROOTFUL_OFF, LOAD_IP_TABLES, *ANYWHERE),
+    traits={
+        **PREPARED,
+        "kernel": "3.10",
+        "systemd": "219",
+        "engine": "26.1.4",
+        "cgroup": "v1",
+        "user-session": "no",
+        "port-boundary": "absent",
+        "userns-clone": "absent",
+        "iptables": "legacy",
+        "ip_tables-module": "loaded",
+        "overlay-in-userns": "no",
+        "mandatory-access": "selinux",
+    },
+)
+
+DISTROS = (CENTOS_7,)

@@ -1,0 +1,132 @@
+"""Debian, with its own docker.io."""
+
+from __future__ import annotations
+
+from harness.distros.base import NO_RECIPE, Distro, Hint
+from harness.distros.common import PREPARED
+from harness.distros.hints import ANYWHERE, LOAD_IP_TABLES, MOBY, ROOTFUL_OFF
+
+PACKAGES = (
+    "uidmap",
+    "dbus-user-session",
+    "slirp4netns",
+    "rootlesskit",
+    "fuse-overlayfs",
+    "iptables",
+    "docker.io",
+)
+
+LAYOUT = Hint(
+    name="layout",
+    trait="setup-tool",
+    source="the project's own repair, see docs/known-issues.md",
+    commands=(
+        "ln -s /usr/share/docker.io/contrib/dockerd-rootless.sh /usr/bin/dockerd-rootless.sh",
+        "ln -s /usr/share/docker.io/contrib/dockerd-rootless-setuptool.sh "
+        "/usr/bin/dockerd-rootless-setuptool.sh",
+    ),
+)
+
+# The 19.03 manual's own words; the setup tool gives others for the same knob.
+USERNS_CLONE_19 = Hint(
+    name="userns-clone-19.03",
+    trait="userns-clone",
+    source=f"{MOBY}, Debian GNU/Linux",
+    commands=(
+        "sh -c 'echo kernel.unprivileged_userns_clone=1 >> /etc/sysctl.conf'",
+        "sysctl --system",
+    ),
+    default=False,
+)
+OVERLAY_19 = Hint(
+    name="overlay-permit",
+    trait="overlay-in-userns",
+    source=f"{MOBY}, Debian GNU/Linux",
+    commands=("modprobe overlay permit_mounts_in_userns=1",),
+    default=False,
+)
+
+HINTS = (ROOTFUL_OFF, LOAD_IP_TABLES, LAYOUT, *ANYWHERE, USERNS_CLONE_19)
+
+SHARED = {
+    **PREPARED,
+    "userns-clone": "1",
+    "cgroup": "v2",
+    "iptables": "nft",
+    "ip_tables-module": "loaded",
+    "mandatory-access": "apparmor",
+}
+
+
+def _debian(
+    release: str,
+    title: str,
+    *,
+    hints: tuple[Hint, ...] = HINTS,
+    packages: tuple[str, ...] = PACKAGES,
+    recipe: str = "",
+    recipe_arches: tuple[str, ...] = (),
+    **traits: str,
+) -> Distro:
+    return Distro(
+        name="debian",
+        release=release,
+        title=title,
+        arches=("x86_64", "aarch64"),
+        package_manager="apt",
+        engine_package="docker.io",
+        packages=packages,
+        recipe=recipe,
+        recipe_arches=recipe_arches,
+        hints=hints,
+        traits={**SHARED, **{name.replace("_", "-"): value for name, value in traits.items()}},
+        unreachable=NO_RECIPE,
+    )
+
+
+DEBIAN_11 = _debian(
+    "11",
+    "Debian 11 (bullseye)",
+    hints=(*HINTS, OVERLAY_19),
+    engine="20.10.5",
+    kernel="5.10",
+    systemd="247",
+    rootlesskit_version="0.14.2",
+    delegated_controllers="memory pids",
+    overlay_in_userns="no",
+)
+DEBIAN_12 = _debian(
+    "12",
+    "Debian 12 (bookworm)",
+    recipe="debian-12",
+    recipe_arches=("x86_64",),
+    engine="20.10.24",
+    kernel="6.1",
+    systemd="252",
+    rootlesskit_version="1.1.0",
+    delegated_controllers="cpu memory pids",
+    overlay_in_userns="yes",
+)
+DEBIAN_13 = _debian(
+    "13",
+    "Debian 13 (trixie)",
+    engine="26.1.5",
+    kernel="6.12",
+    systemd="257",
+    rootlesskit_version="2.0.2",
+    delegated_controllers="cpu memory pids",
+    overlay_in_userns="yes",
+)
+DEBIAN_14 = _debian(
+    "14",
+    "Debian 14 (forky), in development",
+    packages=(*PACKAGES, "docker-cli"),
+    engine="28.5.2",
+    kernel="7.2",
+    systemd="262",
+    rootlesskit_version="2.0.2",
+    delegated_controllers="cpu memory pids",
+    overlay_in_userns="yes",
+)
+
+DISTROS = (DEBIAN_11, DEBIAN_12, DEBIAN_13, DEBIAN_14)

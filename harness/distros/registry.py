@@ -1,0 +1,66 @@
+"""All distros, and the matrix they make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from harness.distros import arch, centos, debian, opensuse, photon
+from harness.distros.base import Distro
+from harness.errors import UsageError
+from harness.matrix import ARCHES, Cell, Support
+
+# Why a cell cannot boot on this machine; empty where it can.
+Obstacle = Callable[[Distro, str], str]
+
+
+def all_distros() -> tuple[Distro, ...]:
+    return (
+        *photon.DISTROS,
+        *debian.DISTROS,
+        *arch.DISTROS,
+        *opensuse.DISTROS,
+        *centos.DISTROS,
+    )
+
+
+def find(name: str, release: str) -> Distro:
+    for distro in all_distros():
+        if (distro.name, distro.release) == (name, release):
+            return distro
+    known = ", ".join(distro.id for distro in all_distros())
+    raise UsageError(
+        f"there is no distro {name}-{release}",
+        hint=f"known distros: {known}",
+        command="harness matrix",
+    )
+
+
+def of(cell: Cell) -> Distro:
+    return find(cell.distro, cell.release)
+
+
+def nothing_missing(distro: Distro, arch: str) -> str:
+    return ""
+
+
+def support(distro: Distro, arch: str, obstacle: Obstacle = nothing_missing) -> Support:
+    """Whether a cell of the distro can boot.  ``obstacle`` speaks for the machine: no emulator
+    for the architecture, say."""
+    cell = Cell(distro.name, distro.release, arch)
+    if arch in distro.unsupported:
+        return Support(cell, "unsupported", distro.unsupported[arch])
+    if arch not in distro.arches:
+        return Support(cell, "unreachable", f"{distro.title} has no image for {arch}")
+    if not distro.recipe:
+        return Support(cell, "unreachable", distro.unreachable)
+    if arch not in distro.recipe_arches:
+        reason = f"the image recipe {distro.recipe} does not build {arch} yet"
+        return Support(cell, "unreachable", reason)
+    if reason := obstacle(distro, arch):
+        return Support(cell, "unreachable", reason)
+    return Support(cell, "available", "", source="built")
+
+
+def supports(obstacle: Obstacle = nothing_missing) -> list[Support]:
+    """Every square of the matrix, in the order of distros and architectures."""
+    return [support(distro, arch, obstacle) for distro in all_distros() for arch in ARCHES]

@@ -1,0 +1,36 @@
+# make help lists what there is.  Everything runs as root or as an ordinary user.
+CELL ?= debian-12/x86_64
+WORKERS ?= 2
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help bootstrap smoke test lint unit vm bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+
+bootstrap: ## install what this machine lacks, and the libraries into .venv
+	@VENV=$(VENV) tools/bootstrap
+
+smoke: bootstrap ## boot a real guest, start the rootless daemon, run the scenarios, show the matrix
+	$(BIN)/harness run --cell $(CELL) -n $(WORKERS)
+
+test: lint unit vm ## the harness's own tests, all of them
+
+lint: bootstrap ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+unit: bootstrap ## the tests that need no guest
+	$(BIN)/pytest tests/unit -n $(WORKERS)
+
+vm: bootstrap ## the tests that boot guests
+	$(BIN)/pytest tests/vm -n $(WORKERS)
+
+bench: bootstrap ## how long things take here
+	$(BIN)/python -m tools.bench
+
+clean: ## what tools left in the checkout; images and saved states stay in the cache
+	rm -rf .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

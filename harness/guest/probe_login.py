@@ -1,3 +1,5 @@
+# Python 3.6, few imports (each costs time under emulation), and printing is what it is for:
+# ruff: noqa: PTH101, PTH103, PTH111, PTH118, PTH123, T201
 """Runs in the guest as the login user, fed to ``python3 -I -``: what only the session knows.
 
 Standard library of Python 3.6 only (CentOS 7, Leap 15), no import of the harness.  Prints one

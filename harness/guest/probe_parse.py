@@ -11,15 +11,17 @@ from typing import Any
 from harness.guest.capabilities import xattr_text
 from harness.guest.facts import Binary, Facts, IdRange
 
-PACKAGES = (
+_PACKAGES = (
     "docker.io docker-ce docker-ce-cli docker-cli docker-ce-rootless-extras docker-rootless "
     "docker-rootless-extras docker docker-engine moby-engine containerd containerd.io runc "
     "rootlesskit slirp4netns libslirp libslirp0 uidmap shadow shadow-utils fuse fuse3 "
     "fuse-overlayfs dbus-user-session dbus iptables nftables systemd libpam-systemd "
     "linux-image* linux linux-lts linux-hardened kernel kernel-default kernel-core passt "
     "criu cloud-init lxc vpnkit podman buildah"
-).split()
-DRIVERS = "overlay2 vfs fuse-overlayfs btrfs zfs aufs overlay devicemapper native overlayfs".split()
+)
+PACKAGES = _PACKAGES.split()
+_DRIVERS = "overlay2 vfs fuse-overlayfs btrfs zfs aufs overlay devicemapper native overlayfs"
+DRIVERS = _DRIVERS.split()
 NEVER_LOADED = ("install /bin/false", "install /bin/true", "install /usr/bin/false")
 
 

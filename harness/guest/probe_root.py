@@ -1,3 +1,5 @@
+# Python 3.6, few imports (each costs time under emulation), and printing is what it is for:
+# ruff: noqa: PTH110, PTH112, PTH113, PTH116, PTH118, PTH123, PTH208, SIM115, SIM905, T201
 """Runs in the guest as root, fed to ``python3 -I -``: gathers, and leaves reading to the host.
 
 Standard library of Python 3.6 only (CentOS 7, Leap 15), no import of the harness.  The one

@@ -103,9 +103,13 @@ def test_debian_12_as_recorded(raw: Any) -> None:
 def test_binaries_of_debian_12(raw: Any) -> None:
     binaries = read(raw).binaries
     newuidmap, ping, iptables = binaries["newuidmap"], binaries["ping"], binaries["iptables"]
-    assert newuidmap and ping and iptables
-    assert newuidmap.setuid_root and newuidmap.package == "uidmap"
-    assert ping.capabilities == "cap_net_raw=ep" and ping.gains_privilege
+    assert newuidmap
+    assert ping
+    assert iptables
+    assert newuidmap.setuid_root
+    assert newuidmap.package == "uidmap"
+    assert ping.capabilities == "cap_net_raw=ep"
+    assert ping.gains_privilege
     assert iptables.package == "iptables", "owned under the name its symlinks resolve to"
     assert binaries["pasta"] is None
 
@@ -126,7 +130,9 @@ def test_a_guest_that_lacks_everything(raw: Any) -> None:
     facts = read(raw)
     assert (facts.systemd, facts.cgroup, facts.delegated) == (0, "v1", ())
     assert (facts.engine, facts.iptables, facts.subuid_count) == ("", "", 0)
-    assert facts.packages == {} and facts.lsms == () and facts.modules_blocked == frozenset()
+    assert facts.packages == {}
+    assert facts.lsms == ()
+    assert facts.modules_blocked == frozenset()
     assert facts.binary("newuidmap") is None
 
 
@@ -170,14 +176,17 @@ def test_owners_by_rpm_and_pacman(raw: Any) -> None:
     facts = read(raw)
     assert facts.packages == {"shadow": "4.8.1-5.ph4", "linux": "5.10-1"}
     su, nsenter = facts.binaries["su"], facts.binaries["nsenter"]
-    assert su and nsenter and (su.package, nsenter.package) == ("", "util-linux")
+    assert su
+    assert nsenter
+    assert (su.package, nsenter.package) == ("", "util-linux")
 
     del commands["owners rpm"], commands["packages rpm"]
     commands["owners pacman"] = [0, "/usr/bin/su is owned by util-linux 2.40-1\n"]
     commands["packages pacman"] = [0, "docker 1:28.5.2-1\n"]
     facts = read(raw)
     su = facts.binaries["su"]
-    assert su and su.package == "util-linux"
+    assert su
+    assert su.package == "util-linux"
     assert facts.packages == {"docker": "1:28.5.2-1"}
 
 
@@ -225,8 +234,10 @@ def test_scripts_run_where_everything_is_missing(tmp_path: Path) -> None:
     env = {"PATH": "/nonexistent", "HOME": str(tmp_path)}
     facts = probe(Local(env), Local(env), "nobody-of-that-name")
     assert facts.uid == os.getuid()
-    assert not facts.user_session and facts.xdg_runtime_dir == ""
-    assert facts.daemon_json == {} and facts.subuid == ()
+    assert not facts.user_session
+    assert facts.xdg_runtime_dir == ""
+    assert facts.daemon_json == {}
+    assert facts.subuid == ()
     assert list(tmp_path.iterdir()) == [], "the trial mount leaves nothing behind"
 
 

@@ -1,0 +1,83 @@
+"""Which processes belong to the runtime: the choice made in the guest, on small tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.rootless.audit import guest_collect
+
+HOST = guest_collect.INITIAL["pid"]
+BOX = 7
+Table = dict[int, dict[str, Any]]
+
+
+def table(*rows: tuple[int, int, str, int, str, int]) -> Table:
+    """pid, ppid, comm, uid, cgroup, pid namespace."""
+    every: Table = {}
+    for pid, ppid, comm, uid, cgroup, pidns in rows:
+        every[pid] = {
+            "pid": pid,
+            "ppid": ppid,
+            "comm": comm,
+            "uids": [uid] * 4,
+            "cgroup": [f"0::/{cgroup}"],
+            "pidns": pidns,
+            "roles": [],
+        }
+    return every
+
+
+def chosen(monkeypatch: pytest.MonkeyPatch, every: Table, owners: list[int]) -> dict[int, set[str]]:
+    monkeypatch.setattr(guest_collect, "socket_owners", lambda path, every: owners)
+    guest_collect.select(every, 20, "/run/docker.sock" if owners else "", 1000)
+    return {pid: set(one["roles"]) for pid, one in every.items() if one["roles"]}
+
+
+def test_a_rootful_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
+    every = table(
+        (1, 0, "systemd", 0, "init.scope", HOST),
+        (5, 1, "containerd", 0, "containerd.service", HOST),
+        (6, 1, "dockerd", 0, "docker.service", HOST),
+        (8, 6, "docker-proxy", 0, "docker.service", HOST),
+        (10, 1, "containerd-shim", 0, "containerd.service", HOST),
+        (20, 10, "init", 0, "box.scope", BOX),
+        (30, 1, "sshd", 0, "ssh.service", HOST),
+        (31, 1, "rootlesskit", 1000, "user/docker.service", HOST),
+        (32, 31, "slirp4netns", 1000, "user/docker.service", HOST),
+    )
+    roles = chosen(monkeypatch, every, [1, 6])
+    assert set(roles) == {5, 6, 8, 10, 20}, "PID 1 holds the socket too and does not count"
+    assert roles[20] == {"init", "container"}
+    assert "api-socket" in roles[6]
+    assert "helper" in roles[8]
+    assert "ancestor" in roles[10]
+
+
+def test_an_engine_without_a_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
+    every = table(
+        (1, 0, "systemd", 0, "init.scope", HOST),
+        (2, 1, "systemd", 1000, "user/init.scope", HOST),
+        (10, 2, "conmon", 1000, "user/box.scope", HOST),
+        (20, 10, "sshd", 1000, "user/box.scope", BOX),
+        (21, 20, "sh", 100000, "user/box.scope", BOX),
+        (25, 2, "pasta.avx2", 1000, "user/session.scope", HOST),
+        (40, 1, "cron", 0, "cron.service", HOST),
+    )
+    roles = chosen(monkeypatch, every, [])
+    assert set(roles) == {10, 20, 21, 25}
+    assert roles[25] == {"helper"}
+    assert roles[20] == {"init", "container"}, "a container may run what a login runs"
+
+
+def test_a_shell_is_an_ancestor_but_not_what_logged_it_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    every = table(
+        (1, 0, "systemd", 0, "init.scope", HOST),
+        (3, 1, "sshd", 0, "ssh.service", HOST),
+        (4, 3, "sshd", 1000, "session.scope", HOST),
+        (9, 4, "bash", 1000, "session.scope", HOST),
+        (11, 9, "vim", 1000, "session.scope", HOST),
+        (20, 9, "starter", 1000, "session.scope", HOST),
+    )
+    assert set(chosen(monkeypatch, every, [])) == {9, 20}

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from harness.distros.base import Distro, Hint
 from harness.distros.common import PREPARED
-from harness.distros.hints import ANYWHERE, LOAD_IP_TABLES, MOBY, ROOTFUL_OFF
+from harness.distros.hints import LOAD_IP_TABLES, MANUAL, REMEDIES, ROOTFUL_OFF, USERNS_CLONE_19
 
-USERNS_CLONE_19 = Hint(
-    name="userns-clone-19.03",
+USERNS_CLONE = Hint(
+    name="arch-userns-clone",
     trait="userns-clone",
-    source=f"{MOBY}, Arch Linux",
+    source=f"{MANUAL}, 'Distribution-specific hint', Arch Linux",
     commands=(
-        "sh -c 'echo kernel.unprivileged_userns_clone=1 >> /etc/sysctl.conf'",
+        'echo "kernel.unprivileged_userns_clone=1" >> /etc/sysctl.conf',
         "sysctl --system",
     ),
-    default=False,
 )
 
 ROLLING = Distro(
@@ -26,7 +25,8 @@ ROLLING = Distro(
     engine_package="docker",
     # docker-rootless-extras, with the setup tool, comes from the AUR.
     packages=("docker", "slirp4netns", "fuse-overlayfs", "iptables"),
-    hints=(ROOTFUL_OFF, LOAD_IP_TABLES, *ANYWHERE, USERNS_CLONE_19),
+    hints=(ROOTFUL_OFF, LOAD_IP_TABLES),
+    remedies=(*REMEDIES, USERNS_CLONE, USERNS_CLONE_19),
     traits={
         **PREPARED,
         "cgroup": "v2",

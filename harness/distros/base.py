@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from harness.errors import UsageError
 from harness.matrix import Cell
 
 S390X = (
@@ -17,17 +18,13 @@ NO_RECIPE = "its image recipe is not written yet"
 
 @dataclass(frozen=True)
 class Hint:
-    """A remedy for one trait, its commands word for word as the source gives them.
-
-    ``trait`` names the trait it cures (harness/rootless/traits).  ``default`` hints belong to
-    the way to the state `prepared`; the others are run by scenarios that induced the need.
-    """
+    """A remedy for one trait (harness/rootless/traits), its commands word for word as the source
+    gives them, except that a leading ``sudo`` is left out: they are run as root."""
 
     name: str
     trait: str
     source: str
-    commands: tuple[str, ...]  # each a line of shell, run as root, in order
-    default: bool = True
+    commands: tuple[str, ...]  # each a piece of shell, in order
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,8 @@ class Distro:
     packages: tuple[str, ...]  # the documents' prerequisites and the engine, one installation
     recipe: str = ""  # images/RECIPE.toml; empty while there is none
     recipe_arches: tuple[str, ...] = ()  # those that the recipe builds
-    hints: tuple[Hint, ...] = ()
+    hints: tuple[Hint, ...] = ()  # on the way to the state `prepared`, in this order
+    remedies: tuple[Hint, ...] = ()  # the others: for scenarios that induce the need
     traits: Mapping[str, str] = field(default_factory=dict)
     unsupported: Mapping[str, str] = field(default_factory=lambda: {"s390x": S390X})
     unreachable: str = NO_IMAGE  # why no cell of it can boot, while ``recipe`` is empty
@@ -57,18 +55,15 @@ class Distro:
         return f"{self.name}-{self.release}"
 
     def hint(self, name: str) -> Hint:
-        for hint in self.hints:
+        """One of the hints or remedies."""
+        for hint in (*self.hints, *self.remedies):
             if hint.name == name:
                 return hint
-        raise KeyError(f"{self.id} has no hint {name!r}")
+        raise UsageError(f"{self.id} has no hint {name!r}")
 
     def hints_for(self, trait: str) -> tuple[Hint, ...]:
-        return tuple(hint for hint in self.hints if hint.trait == trait)
-
-    @property
-    def default_hints(self) -> tuple[Hint, ...]:
-        """Those on the way to the state `prepared`, in their order."""
-        return tuple(hint for hint in self.hints if hint.default)
+        """Every hint and remedy that cures a trait."""
+        return tuple(hint for hint in (*self.hints, *self.remedies) if hint.trait == trait)
 
     def traits_of(self, cell: Cell) -> Mapping[str, str]:
         """The documented traits of a cell; its engine package may have another version."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.distros.base import Distro, Hint
 from harness.distros.common import PREPARED
-from harness.distros.hints import ANYWHERE, LOAD_IP_TABLES, MOBY, ROOTFUL_OFF
+from harness.distros.hints import LOAD_IP_TABLES, MOBY, REMEDIES, ROOTFUL_OFF
 
 VAULT = Hint(
     name="vault",
@@ -19,11 +19,8 @@ VAULT = Hint(
 MAX_USER_NAMESPACES_19 = Hint(
     name="max-user-namespaces-19.03",
     trait="max-user-namespaces",
-    source=f"{MOBY}, CentOS 7",
-    commands=(
-        "sh -c 'echo user.max_user_namespaces=28633 >> /etc/sysctl.conf'",
-        "sysctl --system",
-    ),
+    source=f"{MOBY}, RHEL/CentOS 7",
+    commands=('sh -c "echo 28633 > /proc/sys/user/max_user_namespaces"',),
 )
 
 CENTOS_7 = Distro(
@@ -41,7 +38,8 @@ CENTOS_7 = Distro(
         "iptables",
         "shadow-utils",
     ),
-    hints=(VAULT, MAX_USER_NAMESPACES_19, ROOTFUL_OFF, LOAD_IP_TABLES, *ANYWHERE),
+    hints=(VAULT, MAX_USER_NAMESPACES_19, ROOTFUL_OFF, LOAD_IP_TABLES),
+    remedies=REMEDIES,
     traits={
         **PREPARED,
         "kernel": "3.10",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# Linger, the leftovers of earlier daemons and the groups for ping are left out: scenarios
+# change them, and no document says what they are.
 PREPARED = {
     "setup-tool": "on PATH",
     "port-boundary": "1024",
@@ -25,5 +27,3 @@ PREPARED = {
     "cgroup-driver-setting": "unset",
     "tun-module": "loaded",
 }
-"""Linger, the leftovers of earlier daemons and the ranges for ping are left out: scenarios
-change them, and no document says what they are."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.distros.base import NO_RECIPE, Distro, Hint
 from harness.distros.common import PREPARED
-from harness.distros.hints import ANYWHERE, LOAD_IP_TABLES, MOBY, ROOTFUL_OFF
+from harness.distros.hints import LOAD_IP_TABLES, REMEDIES, ROOTFUL_OFF, USERNS_CLONE_19
 
 PACKAGES = (
     "uidmap",
@@ -27,26 +27,15 @@ LAYOUT = Hint(
     ),
 )
 
-# The 19.03 manual's own words; the setup tool gives others for the same knob.
-USERNS_CLONE_19 = Hint(
-    name="userns-clone-19.03",
-    trait="userns-clone",
-    source=f"{MOBY}, Debian GNU/Linux",
-    commands=(
-        "sh -c 'echo kernel.unprivileged_userns_clone=1 >> /etc/sysctl.conf'",
-        "sysctl --system",
-    ),
-    default=False,
-)
-OVERLAY_19 = Hint(
+# No document's hint: it makes an older kernel mount overlayfs, with bugs of its own.
+OVERLAY = Hint(
     name="overlay-permit",
     trait="overlay-in-userns",
-    source=f"{MOBY}, Debian GNU/Linux",
+    source="Debian's kernel patch of 5.10 and before: a parameter of the module",
     commands=("modprobe overlay permit_mounts_in_userns=1",),
-    default=False,
 )
 
-HINTS = (ROOTFUL_OFF, LOAD_IP_TABLES, LAYOUT, *ANYWHERE, USERNS_CLONE_19)
+HINTS = (ROOTFUL_OFF, LOAD_IP_TABLES, LAYOUT)
 
 SHARED = {
     **PREPARED,
@@ -62,7 +51,7 @@ def _debian(
     release: str,
     title: str,
     *,
-    hints: tuple[Hint, ...] = HINTS,
+    remedies: tuple[Hint, ...] = (),
     packages: tuple[str, ...] = PACKAGES,
     recipe: str = "",
     recipe_arches: tuple[str, ...] = (),
@@ -78,7 +67,8 @@ def _debian(
         packages=packages,
         recipe=recipe,
         recipe_arches=recipe_arches,
-        hints=hints,
+        hints=HINTS,
+        remedies=(*REMEDIES, USERNS_CLONE_19, *remedies),
         traits={**SHARED, **{name.replace("_", "-"): value for name, value in traits.items()}},
         unreachable=NO_RECIPE,
     )
@@ -87,7 +77,7 @@ def _debian(
 DEBIAN_11 = _debian(
     "11",
     "Debian 11 (bullseye)",
-    hints=(*HINTS, OVERLAY_19),
+    remedies=(OVERLAY,),
     engine="20.10.5",
     kernel="5.10",
     systemd="247",

@@ -1,4 +1,4 @@
-"""Hints that several distros share."""
+"""Hints and remedies that several distros share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ ROOTFUL_OFF = Hint(
     source=f"{MANUAL}, 'Install'",
     commands=("systemctl disable --now docker.service docker.socket",),
 )
-
 LOAD_IP_TABLES = Hint(
     name="load-ip_tables",
     trait="ip_tables-module",
@@ -22,6 +21,13 @@ LOAD_IP_TABLES = Hint(
     commands=("modprobe ip_tables",),
 )
 
+# Stopping the socket unit leaves the socket behind.
+ROOTFUL_SOCKET = Hint(
+    name="rootful-socket",
+    trait="rootful-socket",
+    source=f"{MANUAL}, 'Install'",
+    commands=("rm /var/run/docker.sock",),
+)
 USERNS_CLONE = Hint(
     name="userns-clone",
     trait="userns-clone",
@@ -32,9 +38,13 @@ USERNS_CLONE = Hint(
         "EOT",
         "sysctl --system",
     ),
-    default=False,
 )
-
+USERNS_CLONE_19 = Hint(
+    name="userns-clone-19.03",
+    trait="userns-clone",
+    source=f"{MOBY}, Debian and Arch Linux",
+    commands=('sh -c "echo 1 > /proc/sys/kernel/unprivileged_userns_clone"',),
+)
 MAX_USER_NAMESPACES = Hint(
     name="max-user-namespaces",
     trait="max-user-namespaces",
@@ -45,55 +55,58 @@ MAX_USER_NAMESPACES = Hint(
         "EOT",
         "sysctl --system",
     ),
-    default=False,
 )
-
-
-def subordinate_ids(user: str) -> tuple[Hint, Hint]:
-    """The setup tool's lines for a user that has none.  The range is always the same one, and
-    may overlap another user's."""
-    return (
-        Hint("subuid", "subordinate-uids", SETUP_TOOL,
-             (f'echo "{user}:100000:65536" >> /etc/subuid',), default=False),
-        Hint("subgid", "subordinate-gids", SETUP_TOOL,
-             (f'echo "{user}:100000:65536" >> /etc/subgid',), default=False),
-    )  # fmt: skip
-
-
-PRIVILEGED_PORTS_SYSCTL = Hint(
-    name="privileged-ports-sysctl",
+PORTS_SYSCTL = Hint(
+    name="ports-sysctl",
     trait="port-boundary",
     source=f"{MANUAL}, 'Exposing privileged ports'",
     commands=(
         'echo "net.ipv4.ip_unprivileged_port_start=0" >> /etc/sysctl.conf',
         "sysctl --system",
     ),
-    default=False,
 )
-
-PRIVILEGED_PORTS_CAPABILITY = Hint(
-    name="privileged-ports-capability",
+PORTS_CAPABILITY = Hint(  # and `systemctl --user restart docker`, which is the user's
+    name="ports-capability",
     trait="rootlesskit-capabilities",
     source=f"{MANUAL}, 'Exposing privileged ports'",
     commands=("setcap cap_net_bind_service=ep $(which rootlesskit)",),
-    default=False,
 )
-
 PING = Hint(
     name="ping",
     trait="ping-group-range",
     source=f"{MANUAL}, 'Routing ping packets'",
     commands=(
-        'echo "net.ipv4.ping_group_range = 0 2147483647" >> /etc/sysctl.conf',
+        'echo "net.ipv4.ping_group_range = 0   2147483647" >> /etc/sysctl.conf',
         "sysctl --system",
     ),
-    default=False,
+)
+PING_19 = Hint(
+    name="ping-19.03",
+    trait="ping-group-range",
+    source="moby 19.03, docs/rootless.md, 'Routing ping packets'",
+    commands=('sh -c "echo 0   2147483647  > /proc/sys/net/ipv4/ping_group_range"',),
+)
+DELEGATE = Hint(  # takes effect at the user's next login
+    name="delegate",
+    trait="delegated-controllers",
+    source=f"{MANUAL}, 'Limiting resources'",
+    commands=(
+        "mkdir -p /etc/systemd/system/user@.service.d",
+        "cat <<EOT > /etc/systemd/system/user@.service.d/delegate.conf\n"
+        "[Service]\n"
+        "Delegate=cpu cpuset io memory pids\n"
+        "EOT",
+        "systemctl daemon-reload",
+    ),
 )
 
-ANYWHERE = (
+REMEDIES = (
+    ROOTFUL_SOCKET,
     USERNS_CLONE,
     MAX_USER_NAMESPACES,
-    PRIVILEGED_PORTS_SYSCTL,
-    PRIVILEGED_PORTS_CAPABILITY,
+    PORTS_SYSCTL,
+    PORTS_CAPABILITY,
     PING,
+    PING_19,
+    DELEGATE,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.distros.base import Distro, Hint
 from harness.distros.common import PREPARED
-from harness.distros.hints import ANYWHERE, MOBY, ROOTFUL_OFF
+from harness.distros.hints import MOBY, REMEDIES, ROOTFUL_OFF
 
 PACKAGES = (
     "docker",
@@ -22,7 +22,7 @@ MODULES = Hint(
     commands=("modprobe ip_tables iptable_mangle iptable_nat iptable_filter",),
 )
 
-HINTS = (ROOTFUL_OFF, MODULES, *ANYWHERE)
+HINTS = (ROOTFUL_OFF, MODULES)
 
 LEAP_15_6 = Distro(
     name="opensuse",
@@ -33,6 +33,7 @@ LEAP_15_6 = Distro(
     engine_package="docker",
     packages=PACKAGES,
     hints=HINTS,
+    remedies=REMEDIES,
     traits={
         **PREPARED,
         "kernel": "6.4",
@@ -52,6 +53,7 @@ TUMBLEWEED = Distro(
     engine_package="docker",
     packages=PACKAGES,
     hints=HINTS,
+    remedies=REMEDIES,
     traits={
         **PREPARED,
         "cgroup": "v2",

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from harness.distros.base import Distro, Hint
 from harness.distros.common import PREPARED
-from harness.distros.hints import ANYWHERE, LOAD_IP_TABLES, ROOTFUL_OFF, subordinate_ids
+from harness.distros.hints import LOAD_IP_TABLES, REMEDIES, ROOTFUL_OFF
 
 PAGE = "Photon OS, docker-rootless"
 
+USER = "test_user"  # the page's user; a guest's own name goes in its place
+
+SUBORDINATE_UIDS = Hint(
+    name="photon-subuid",
+    trait="subordinate-uids",
+    source=f"{PAGE}, step 6a",
+    commands=(f'echo "{USER}:100000:65536" >> /etc/subuid',),
+)
+SUBORDINATE_GIDS = Hint(
+    name="photon-subgid",
+    trait="subordinate-gids",
+    source=f"{PAGE}, step 6b",
+    commands=(f'echo "{USER}:100000:65536" >> /etc/subgid',),
+)
 USERNS_CLONE = Hint(
     name="photon-userns-clone",
     trait="userns-clone",
-    source=f"{PAGE}, 'Prerequisites'",
+    source=f"{PAGE}, steps 6c to 6e",
     commands=(
         'echo "kernel.unprivileged_userns_clone = 1" >> /etc/sysctl.d/50-rootless.conf',
+        "chmod 644 /etc/subuid /etc/subgid /etc/sysctl.d/50-rootless.conf",
         "sysctl --system",
     ),
 )
@@ -34,13 +49,8 @@ PHOTON_4 = Distro(
         "fuse-overlayfs",
         "iptables",
     ),
-    hints=(
-        USERNS_CLONE,
-        *subordinate_ids("$USER"),
-        ROOTFUL_OFF,
-        LOAD_IP_TABLES,
-        *ANYWHERE,
-    ),
+    hints=(SUBORDINATE_UIDS, SUBORDINATE_GIDS, USERNS_CLONE, ROOTFUL_OFF, LOAD_IP_TABLES),
+    remedies=REMEDIES,
     traits={
         **PREPARED,
         "kernel": "5.10",

@@ -46,9 +46,6 @@ def domain_xml(spec: MachineSpec, acceleration: Acceleration, identity: uuid.UUI
     domain = ET.Element("domain", type=acceleration.domain_type)
     _text(domain, "name", spec.name)
     _text(domain, "uuid", str(identity))
-    # libvirt makes a new generation id at each restore; kernels with the vmgenid driver reseed
-    # their entropy then.  Debian's cloud kernel has no such driver: see the thaw channel.
-    _text(domain, "genid", str(uuid.uuid5(identity, "generation")))
     _text(domain, "memory", str(spec.memory), unit="MiB")
     _text(domain, "vcpu", str(spec.vcpus))
     system = ET.SubElement(domain, "os")

@@ -28,7 +28,7 @@ class Machine:
     ) -> None:  # fmt: skip
         self._connection = connection
         self._acceleration = acceleration
-        self._identity = identity
+        self.identity = identity
         self.spec = spec
         self.console = Console(spec.console)
         self._domain: libvirt.virDomain | None = None
@@ -67,7 +67,7 @@ class Machine:
         return machine
 
     def _start(self) -> None:
-        xml = domain_xml(self.spec, self._acceleration, self._identity)
+        xml = domain_xml(self.spec, self._acceleration, self.identity)
         try:
             self._domain = self._connection.handle.createXML(xml, 0)
         except libvirt.libvirtError as error:

@@ -158,7 +158,6 @@ class StateStore:
         if target.exists():
             shutil.rmtree(target, ignore_errors=True)
             gone += 1
-        (self.directory / f".{key}.lock").unlink(missing_ok=True)
         return gone
 
     def sweep(self) -> int:

@@ -16,7 +16,7 @@ FILES = {
     "pids": ("pids.max", "50"),
 }
 ASPECTS = {"memory": "memory", "cpu": "cpus", "pids": "pids"}
-LIMITS = f"{PHOTON}, 'Limiting resources'; {MANUAL}, 'Limiting resources'"
+LIMITS = f"{PHOTON}, 'Limitations'; {MANUAL}, 'Limiting resources'"
 
 
 def _because(facts: Facts) -> str:
@@ -68,7 +68,7 @@ def cgroup_driver_reported(facts: Facts) -> bool:
     return facts.engine_version >= (20, 10)
 
 
-@rule("P18", source=f"{PHOTON}, 'Limiting resources'")
+@rule("P18", source=f"{PHOTON}, 'Limitations'")
 @needs_daemon
 def ignored(facts: Facts) -> Prediction:
     """`docker run` with all of FLAGS: ``ignored`` if it exits 0 and no limit is in effect."""
@@ -77,7 +77,7 @@ def ignored(facts: Facts) -> Prediction:
     return Prediction("ignored", _because(facts))
 
 
-@rule("M25", source=f"{MOBY}, 'Usage'")
+@rule("M25", source=f"{MOBY}, 'Daemon'")
 @needs_daemon
 def driver(facts: Facts) -> Prediction:
     """`docker info --format {{.CgroupDriver}}`."""
@@ -94,7 +94,7 @@ def systemd_setting(facts: Facts) -> Prediction:
     return Prediction("starts" if possible else "refused", _because(facts))
 
 
-@rule("M12", source=f"{MOBY}, 'Limitations'")
+@rule("M12", source=f"{MOBY}, 'Restrictions'")
 @needs_daemon
 def cgroups(facts: Facts) -> Prediction:
     """``supported`` if the container has a cgroup of its own below the user's manager
@@ -103,7 +103,7 @@ def cgroups(facts: Facts) -> Prediction:
     return Prediction("supported" if supported else "unsupported", _because(facts))
 
 
-@rule("M12.top", source=f"{MOBY}, 'Limitations'")
+@rule("M12.top", source=f"{MOBY}, 'Restrictions'")
 @needs_daemon
 def top(facts: Facts) -> Prediction:
     """`docker top CONTAINER`: ``works`` if it exits 0 and lists the process, else ``fails``.

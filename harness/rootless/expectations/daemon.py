@@ -9,7 +9,7 @@ from harness.rootless.expectations.sources import MANUAL, MOBY, PHOTON
 from harness.rootless.expectations.start import needs_daemon, needs_engine, needs_tool, start
 from harness.rootless.expectations.versions import engine_at_least
 
-USAGE = f"{MOBY}, 'Usage'"
+USAGE = f"{MOBY}, 'Daemon'"
 
 
 @rule("M18", source=USAGE)

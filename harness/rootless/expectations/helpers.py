@@ -27,7 +27,7 @@ def _start_without(facts: Facts, name: str) -> Prediction:
     return Prediction(start(_without(facts, name)), f"{name} missing, nothing else changed")
 
 
-@rule("M3", source=f"{MOBY}, 'Prerequisites'")
+@rule("M3", source=f"{MOBY}, 'Requirements'")
 @needs_engine
 def both(facts: Facts) -> Prediction:
     """Which of the two helpers are installed, in the alphabet's order."""
@@ -36,35 +36,35 @@ def both(facts: Facts) -> Prediction:
     return Prediction(" ".join(names) or "none", values)
 
 
-@rule("M3.newuidmap", source=f"{MOBY}, 'Prerequisites'")
+@rule("M3.newuidmap", source=f"{MOBY}, 'Requirements'")
 @needs_tool
 def check_newuidmap(facts: Facts) -> Prediction:
     """`check` with newuidmap out of PATH, in the words of requirements.py."""
     return _check_without(facts, "newuidmap")
 
 
-@rule("M3.newgidmap", source=f"{MOBY}, 'Prerequisites'")
+@rule("M3.newgidmap", source=f"{MOBY}, 'Requirements'")
 @needs_tool
 def check_newgidmap(facts: Facts) -> Prediction:
     """`check` with newgidmap out of PATH: most versions do not look."""
     return _check_without(facts, "newgidmap")
 
 
-@rule("M3.start_newuidmap", source=f"{MOBY}, 'Prerequisites'")
+@rule("M3.start_newuidmap", source=f"{MOBY}, 'Requirements'")
 @needs_engine
 def start_newuidmap(facts: Facts) -> Prediction:
     """Starting the daemon without newuidmap: ``fails: newuidmap``."""
     return _start_without(facts, "newuidmap")
 
 
-@rule("M3.start", source=f"{MOBY}, 'Prerequisites'")
+@rule("M3.start", source=f"{MOBY}, 'Requirements'")
 @needs_engine
 def start_newgidmap(facts: Facts) -> Prediction:
     """Starting the daemon without newgidmap: ``fails: newgidmap``."""
     return _start_without(facts, "newgidmap")
 
 
-@rule("M3.powerless", source=f"{MOBY}, 'Prerequisites'")
+@rule("M3.powerless", source=f"{MOBY}, 'Requirements'")
 @needs_engine
 def start_powerless(facts: Facts) -> Prediction:
     """Starting the daemon after `chmod u-s` on newuidmap: ``fails: newuidmap``."""
@@ -87,7 +87,7 @@ def _owner(facts: Facts, package: str) -> Prediction:
     return Prediction(package, f"{package} {facts.packages[package]} is installed")
 
 
-@rule("M4", source=f"{MOBY}, 'Prerequisites'")
+@rule("M4", source=f"{MOBY}, 'Requirements'")
 def uidmap(facts: Facts) -> Prediction:
     """The package that owns both helpers."""
     return _owner(facts, "uidmap")
@@ -99,7 +99,7 @@ def shadow(facts: Facts) -> Prediction:
     return _owner(facts, "shadow")
 
 
-@rule("M10", source=f"{MOBY}, 'Distribution-specific hint', CentOS 7")
+@rule("M10", source=f"{MOBY}, 'Distribution-specific hint', RHEL/CentOS 7")
 def shadow_utils(facts: Facts) -> Prediction:
     """The package that owns both helpers: where it is shadow-utils, no COPR package is needed."""
     return _owner(facts, "shadow-utils")

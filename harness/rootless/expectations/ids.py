@@ -80,14 +80,14 @@ def accepted(facts: Facts) -> Prediction:
     return Prediction(requirements.check(changed), _because(changed))
 
 
-@rule("M5", source=f"{MOBY}, 'Prerequisites'")
+@rule("M5", source=f"{MOBY}, 'Requirements'")
 @needs_daemon
 def high_layer(facts: Facts) -> Prediction:
     """`docker load` of a layer with a file of id 65534: ``loads`` or ``lchown error``."""
     return load(facts, 65534)
 
 
-@rule("M5.too_small", source=f"{MOBY}, 'Prerequisites'")
+@rule("M5.too_small", source=f"{MOBY}, 'Requirements'")
 @needs_daemon
 def too_small(facts: Facts) -> Prediction:
     """The same with 1000 ids and a restarted daemon."""

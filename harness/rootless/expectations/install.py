@@ -54,21 +54,21 @@ def unprivileged(facts: Facts) -> Prediction:
     return Prediction("no privilege used", _because(facts))
 
 
-@rule("P13", source=f"{PHOTON}, 'dockerd-rootless-setuptool.sh'")
+@rule("P13", source=f"{PHOTON}, 'Usage'")
 @needs_tool
 def outcome(facts: Facts) -> Prediction:
     """`install`, in the words of requirements.py."""
     return Prediction(requirements.install(facts), _because(facts))
 
 
-@rule("P13.exit", source=f"{PHOTON}, 'dockerd-rootless-setuptool.sh'")
+@rule("P13.exit", source=f"{PHOTON}, 'Usage'")
 @needs_tool
 def exit_status(facts: Facts) -> Prediction:
     """Whether `install` exits 0."""
     return Prediction(requirements.install(facts) in DONE, _because(facts))
 
 
-@rule("P13.unit", source=f"{PHOTON}, 'dockerd-rootless-setuptool.sh'")
+@rule("P13.unit", source=f"{PHOTON}, 'Usage'")
 @_needs_unit
 def unit_state(facts: Facts) -> Prediction:
     """`systemctl --user is-active docker` after `install`."""
@@ -135,14 +135,14 @@ promise("D17", "installs into ~/bin",
         source=f"{MANUAL}, 'Install without packages'", guard=anywhere)
 
 
-@rule("P14", source=f"{PHOTON}, 'Running a container'")
+@rule("P14", source=f"{PHOTON}, 'Usage'")
 @needs_containers
 def runs(facts: Facts) -> Prediction:
     """The exit status of `docker run` with PATH and DOCKER_HOST exported."""
     return Prediction(0, "the daemon starts and has a user session")
 
 
-@rule("P14.no_session", source=f"{PHOTON}, 'Running a container'")
+@rule("P14.no_session", source=f"{PHOTON}, 'Usage'")
 @needs_engine
 def runs_without_session(facts: Facts) -> Prediction:
     """`docker run` against a daemon started without a user session: ``runs`` or ``fails``."""

@@ -51,10 +51,10 @@ def _knob_rules(claim: str, source: str, name: str, off: str, on: str) -> None:
 _knob_rules("P11", f"{PHOTON}, 'Prerequisites'", "userns-clone", "0", "1")
 _knob_rules("M6", f"{HINTS}, Debian", "userns-clone", "0", "1")
 _knob_rules("M7", f"{HINTS}, Arch Linux", "userns-clone", "0", "1")
-_knob_rules("M9", f"{HINTS}, CentOS 7", "max-user-namespaces", "0", ">0")
+_knob_rules("M9", f"{HINTS}, RHEL/CentOS 7", "max-user-namespaces", "0", ">0")
 
 
-@rule("M9.one", source=f"{HINTS}, CentOS 7")
+@rule("M9.one", source=f"{HINTS}, RHEL/CentOS 7")
 @needs_tool
 def one_namespace(facts: Facts) -> Prediction:
     """`check` with user.max_user_namespaces=1: the tool compares with exactly 0."""

@@ -124,7 +124,7 @@ promise("M27.wrong_ca", "refused", "The same with a client certificate of anothe
         source=TCP, guard=needs_daemon)
 promise("M15", "does not work",
         "An overlay network between two guests: ``does not work`` rootless, whatever error.",
-        source=f"{MOBY}, 'Limitations'")
+        source=f"{MOBY}, 'Restrictions'")
 
 
 @rule("M31.with_entry", source=STACKS)

@@ -9,7 +9,7 @@ from harness.rootless.expectations.sources import MANUAL, MOBY
 from harness.rootless.expectations.start import Rule, needs_containers, needs_daemon
 from harness.rootless.expectations.versions import engine_at_least
 
-USAGE = f"{MOBY}, 'Usage'; {MANUAL}, 'Best practices'"
+USAGE = f"{MOBY}, 'Daemon'; {MANUAL}, 'Best practices'"
 
 
 def _in_runtime_directory(key: str, name: str, observe: str) -> None:
@@ -55,7 +55,7 @@ def _recipe(function: Rule) -> Rule:
     return needs_daemon(guarded)
 
 
-@rule("M23", source=f"{MOBY}, 'Entering the namespaces'")
+@rule("M23", source=f"{MOBY}, 'Daemon'")
 @_recipe
 def nsenter(facts: Facts) -> Prediction:
     """The documented `nsenter` recipe running `id -u`: ``enters`` if it prints 0 and its user,

@@ -65,7 +65,7 @@ def boundary(facts: Facts) -> Prediction:
     return _published(facts, 1024)
 
 
-@rule("P15.high_port", source=f"{PHOTON}, 'Running a container'")
+@rule("P15.high_port", source=f"{PHOTON}, 'Usage'")
 @needs_containers
 def high_port(facts: Facts) -> Prediction:
     """A server published with `-p 8080:80`: ``served`` if it answers from outside the
@@ -73,7 +73,7 @@ def high_port(facts: Facts) -> Prediction:
     return _published(facts, 8080, "served")
 
 
-@rule("M17", source=f"{MOBY}, 'Exposing ports'")
+@rule("M17", source=f"{MOBY}, 'Restrictions'")
 @needs_containers
 def lowest(facts: Facts) -> Prediction:
     """Both sides of 1024, in the words of P15: ``1023 refused, 1024 published``."""
@@ -117,14 +117,14 @@ def _sctp_because(facts: Facts) -> str:
     )
 
 
-@rule("M16.sctp", source=f"{MOBY}, 'Limitations'")
+@rule("M16.sctp", source=f"{MOBY}, 'Restrictions'")
 @needs_containers
 def sctp(facts: Facts) -> Prediction:
     """`docker run -p 5001:5001/sctp`: ``nothing listens`` if no SCTP endpoint is on the host."""
     return Prediction("nothing listens", _sctp_because(facts))
 
 
-@rule("M16.exit", source=f"{MOBY}, 'Limitations'")
+@rule("M16.exit", source=f"{MOBY}, 'Restrictions'")
 @needs_containers
 def sctp_exit(facts: Facts) -> Prediction:
     """The exit status of that command, with a container command that succeeds."""

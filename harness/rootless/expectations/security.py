@@ -14,8 +14,8 @@ from harness.rootless.expectations.start import (
 )
 from harness.rootless.expectations.versions import engine_at_least, tool_at_least
 
-LIMITATIONS = f"{MOBY}, 'Limitations'; {MANUAL}, 'Known limitations'"
-INFO = f"{MANUAL}, 'Usage'"
+LIMITATIONS = f"{MOBY}, 'Restrictions'; {MANUAL}, 'Known limitations'"
+INFO = f"{MANUAL}, 'Install'"
 
 
 def _where_apparmor(function: Rule) -> Rule:
@@ -55,7 +55,7 @@ def rootful_profile(facts: Facts) -> Prediction:
 promise("M14", "does not work", "`docker checkpoint create` rootless, where the rootful daemon "
         "can: ``does not work``, whatever error.", source=LIMITATIONS)
 promise("M24", True, "Whether `docker info`'s SecurityOptions have ``name=rootless``.",
-        source=f"{MOBY}, 'Usage'", guard=needs_daemon)
+        source=f"{MOBY}, 'Daemon'", guard=needs_daemon)
 promise("D19.rootless", True, "Whether `docker info`'s SecurityOptions have ``name=rootless``.",
         source=INFO, guard=needs_daemon)
 

@@ -11,7 +11,7 @@ from harness.rootless.expectations.start import needs_tool
 from harness.rootless.expectations.versions import tool_at_least, tool_between
 from harness.rootless.traits import assume, trait
 
-TOOL = f"{PHOTON}, 'dockerd-rootless-setuptool.sh'"
+TOOL = f"{PHOTON}, 'Usage'"
 INSTALL = f"{MANUAL}, 'Install'"
 
 promise("P8", 0, "The exit status of `--help`.", source=TOOL, guard=needs_tool)

@@ -19,14 +19,14 @@ def _because(facts: Facts) -> str:
     return f"engine {facts.engine} tries {' '.join(storage_priority(facts))}; {values}"
 
 
-@rule("M11", source=f"{MOBY}, 'Limitations'")
+@rule("M11", source=f"{MOBY}, 'Restrictions'")
 @needs_daemon
 def driver(facts: Facts) -> Prediction:
     """`docker info --format {{.Driver}}`."""
     return Prediction(storage_driver(facts), _because(facts))
 
 
-@rule("M11.fresh", source=f"{MOBY}, 'Limitations'")
+@rule("M11.fresh", source=f"{MOBY}, 'Restrictions'")
 @needs_daemon
 def fresh(facts: Facts) -> Prediction:
     """`docker info --format {{.Driver}}` of a daemon with an empty data root and no setting."""
@@ -39,7 +39,7 @@ def _with_setting(facts: Facts, name: str) -> Prediction:
     return Prediction(start(facts), _because(facts))
 
 
-@rule("M11.overlay2", source=f"{MOBY}, 'Limitations'")
+@rule("M11.overlay2", source=f"{MOBY}, 'Restrictions'")
 @needs_engine
 def overlay2(facts: Facts) -> Prediction:
     """A daemon with an empty data root and ``--storage-driver overlay2``: ``starts``, or
@@ -47,21 +47,21 @@ def overlay2(facts: Facts) -> Prediction:
     return _with_setting(facts, "overlay2")
 
 
-@rule("M11.fuse-overlayfs", source=f"{MOBY}, 'Limitations'")
+@rule("M11.fuse-overlayfs", source=f"{MOBY}, 'Restrictions'")
 @needs_engine
 def fuse_overlayfs(facts: Facts) -> Prediction:
     """The same with ``--storage-driver fuse-overlayfs``."""
     return _with_setting(facts, "fuse-overlayfs")
 
 
-@rule("M11.vfs", source=f"{MOBY}, 'Limitations'")
+@rule("M11.vfs", source=f"{MOBY}, 'Restrictions'")
 @needs_engine
 def vfs(facts: Facts) -> Prediction:
     """The same with ``--storage-driver vfs``."""
     return _with_setting(facts, "vfs")
 
 
-@rule("M11.reused", source=f"{MOBY}, 'Limitations'")
+@rule("M11.reused", source=f"{MOBY}, 'Restrictions'")
 @needs_daemon
 def reused(facts: Facts) -> Prediction:
     """`docker info`'s driver after a daemon with fuse-overlayfs left data, without a setting."""

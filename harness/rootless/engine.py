@@ -1,0 +1,180 @@
+"""The engine on a guest: the rootless daemon of the user, and the client that speaks to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from harness.errors import GuestRefusal
+from harness.guest.guest import Guest
+from harness.guest.session import CommandTimeout, Result, Session
+from harness.rootless import setuptool
+
+IMAGE = "busybox"
+RUN_SECONDS = 30.0
+START_SECONDS = 40.0
+MANUAL_LOG = "dockerd-rootless.log"
+RACE = "Cannot connect to the Docker daemon"
+
+# Debian's busybox-static as the whole root of a container: no registry is needed.
+_IMPORT = """
+set -eu
+root=$(mktemp -d)
+mkdir -p "$root/bin" "$root/etc" "$root/tmp" "$root/root"
+chmod 1777 "$root/tmp"
+cp "$(command -v busybox)" "$root/bin/busybox"
+for applet in $("$root/bin/busybox" --list); do ln -sf busybox "$root/bin/$applet"; done
+printf 'root:x:0:0:root:/root:/bin/sh\\n' > "$root/etc/passwd"
+printf 'root:x:0:\\n' > "$root/etc/group"
+tar --numeric-owner --owner=0 --group=0 -C "$root" -c . | docker "$@" import - "$IMAGE"
+rm -rf "$root"
+"""
+
+
+def recipe() -> list[str]:
+    """What the state ``daemon`` is made with, for its key."""
+    return ["install", IMAGE, _IMPORT]
+
+
+class Docker:
+    """The client of one login, with its arguments in front (for example a context or a host)."""
+
+    def __init__(self, session: Session, *options: str, env: Mapping[str, str] | None = None):
+        self.session = session
+        self.options = options
+        self.env = env
+
+    def __call__(
+        self, *arguments: str, input: str | bytes | None = None, timeout: float = RUN_SECONDS,
+        check: bool = True,
+    ) -> Result:  # fmt: skip
+        """``docker OPTIONS ARGUMENTS``; *timeout* in seconds with hardware acceleration."""
+        return self.session.run(
+            "docker", *self.options, *arguments, input=input, env=self.env, timeout=timeout,
+            check=check,
+        )  # fmt: skip
+
+    def run(self, *arguments: str, timeout: float = RUN_SECONDS, check: bool = True) -> Result:
+        """``docker run --rm ARGUMENTS``."""
+        return self("run", "--rm", *arguments, timeout=timeout, check=check)
+
+    def info(self) -> dict[str, Any]:
+        """``docker info`` as the API gives it."""
+        data = json.loads(self("info", "--format", "{{json .}}").stdout)
+        assert isinstance(data, dict)
+        return data
+
+    def answers(self) -> bool:
+        return self("version", "--format", "{{.Server.Version}}", check=False).ok
+
+    def import_image(self, name: str = IMAGE) -> None:
+        """Make the image *name* from the guest's static busybox."""
+        self.session.sh(
+            _IMPORT, *self.options, env={**(self.env or {}), "IMAGE": name}, timeout=RUN_SECONDS
+        )
+
+
+def rootless(guest: Guest) -> Docker:
+    """The user's client on the rootless daemon, addressed as the documents export it."""
+    return Docker(guest.user, env={"DOCKER_HOST": docker_host(guest)})
+
+
+def docker_host(guest: Guest) -> str:
+    directory = guest.facts.xdg_runtime_dir or f"/home/{guest.access.user}/.docker/run"
+    return f"unix://{directory}/docker.sock"
+
+
+def rootful(guest: Guest) -> Docker:
+    """Root's client on the system's daemon."""
+    return Docker(guest.root, "--host", "unix:///var/run/docker.sock")
+
+
+def install(guest: Guest) -> setuptool.ToolResult:
+    """``dockerd-rootless-setuptool.sh install``, again where the tool lost its own race.
+
+    The units of 20.10 are ``Type=simple``: the tool sleeps three seconds and then asks the
+    daemon, which a slow guest has not started by then.  That is no fault of the distro, and the
+    second run finds the daemon up.  Raises :class:`GuestRefusal` when the tool hangs.
+    """
+    try:
+        result = setuptool.run(guest.user, "install")
+        if result.exit_status != 0 and RACE in result.stderr and _unit_active(guest):
+            guest.wait_until(rootless(guest).answers, "the daemon", START_SECONDS)
+            again = setuptool.run(guest.user, "install")
+            note = "(the daemon was slower than the tool's three seconds; once more)"
+            result = replace(again, transcript=f"{result.transcript}\n{note}\n{again.transcript}")
+    except CommandTimeout as error:
+        raise GuestRefusal(
+            f"{setuptool.NAME} install: {error.what}", detail=daemon_log(guest)[-4000:]
+        ) from error
+    return result
+
+
+def _unit_active(guest: Guest) -> bool:
+    return guest.user.run("systemctl", "--user", "is-active", "docker.service", check=False).ok
+
+
+def start(guest: Guest) -> str:
+    """Install and start the rootless daemon as the documents say; returns the transcript.
+
+    Where the tool finds no systemd it prints the command to start the daemon by hand; that is
+    then done.  Raises :class:`GuestRefusal` when the guest will not have a rootless daemon.
+    """
+    result = install(guest)
+    if result.exit_status != 0:
+        raise GuestRefusal(
+            f"`{setuptool.NAME} install` exited with {result.exit_status}: "
+            f"{_last_line(result.stderr) or _last_line(result.stdout)}",
+            detail=(result.transcript + "\n" + daemon_log(guest))[-4000:],
+        )
+    if setuptool.NO_SYSTEMD in result.stdout:
+        start_by_hand(guest)
+    wait_for_daemon(guest)
+    return result.transcript
+
+
+def wait_for_daemon(guest: Guest) -> None:
+    """Wait for the rootless daemon's answer; :class:`GuestRefusal` with its log without one."""
+    try:
+        guest.wait_until(rootless(guest).answers, "an answer of the rootless daemon", START_SECONDS)
+    except CommandTimeout as error:
+        log = daemon_log(guest)
+        raise GuestRefusal(
+            f"the rootless daemon does not answer: {_last_line(log)}", detail=log[-4000:]
+        ) from error
+
+
+def start_by_hand(
+    guest: Guest, *flags: str, env: Mapping[str, str] | None = None, session: Session | None = None
+) -> None:
+    """``dockerd-rootless.sh`` in the background, its output in the user's home."""
+    variables = dict(env or {})
+    if not guest.facts.xdg_runtime_dir:
+        variables["XDG_RUNTIME_DIR"] = f"/home/{guest.access.user}/.docker/run"
+    (session or guest.user).sh(
+        'PATH=/usr/bin:/sbin:/usr/sbin:$PATH setsid dockerd-rootless.sh "$@" '
+        f'> "$HOME/{MANUAL_LOG}" 2>&1 < /dev/null & sleep 0.2',
+        *flags, env=variables,
+    )  # fmt: skip
+
+
+def restart(guest: Guest) -> None:
+    """Restart the user's unit, and wait until the daemon answers."""
+    guest.user.run("systemctl", "--user", "restart", "docker.service", timeout=START_SECONDS)
+    guest.wait_until(rootless(guest).answers, "the restarted daemon's answer", START_SECONDS)
+
+
+def daemon_log(guest: Guest, lines: int = 200) -> str:
+    """The rootless daemon's log, from the user's journal and from a start by hand."""
+    return guest.root.sh(
+        'journalctl --no-pager -o cat -n "$1" _SYSTEMD_USER_UNIT=docker.service 2>&1; '
+        'cat "$2" 2>/dev/null | tail -n "$1"',
+        str(lines), f"/home/{guest.access.user}/{MANUAL_LOG}", check=False,
+    ).stdout  # fmt: skip
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""

@@ -1,0 +1,75 @@
+"""The rungs: what is done to a guest on the way from ``booted`` to ``daemon``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from harness.distros.base import Distro
+from harness.errors import GuestRefusal, UsageError
+from harness.guest.guest import Guest
+from harness.guest.session import CommandTimeout
+from harness.matrix import Cell
+from harness.packages import manager
+from harness.rootless import engine
+
+STATES = ("booted", "prepared", "daemon")
+HINT_SECONDS = 60.0
+# Read from a cold disk they slow the first daemon so much that the setup tool gives up on it.
+WARM = (
+    "dockerd", "docker", "containerd", "containerd-shim-runc-v2", "runc", "rootlesskit",
+    "slirp4netns", "newuidmap", "newgidmap", "iptables", "busybox",
+)  # fmt: skip
+
+Log = Callable[[str], None]
+
+
+def check_state(state: str) -> str:
+    """*state*, or :class:`UsageError` where there is none of that name."""
+    if state not in STATES:
+        raise UsageError(f"no state {state!r}; known states: {', '.join(STATES)}")
+    return state
+
+
+def engine_packages(cell: Cell, distro: Distro) -> tuple[str, ...]:
+    """The packages to install, the engine's version pinned where the cell names one."""
+    return tuple(
+        f"{cell.engine}*" if cell.engine.split("=")[0] == name and "=" in cell.engine else name
+        for name in distro.packages
+    )
+
+
+def definition(state: str, cell: Cell, distro: Distro) -> Any:
+    """What :func:`climb` does for *state*, as data for the state's key."""
+    if state == "prepared":
+        return [
+            distro.package_manager,
+            list(engine_packages(cell, distro)),
+            [[hint.name, *hint.commands] for hint in distro.hints],
+        ]
+    if state == "daemon":
+        return engine.recipe()
+    return []
+
+
+def climb(guest: Guest, cell: Cell, distro: Distro, state: str, log: Log) -> None:
+    """Bring *guest* from the state below to *state*; *log* takes the transcripts."""
+    try:
+        if state == "prepared":
+            _prepare(guest, cell, distro, log)
+        elif state == "daemon":
+            log(engine.start(guest))
+            engine.rootless(guest).import_image()
+    except CommandTimeout as error:
+        raise GuestRefusal(error.what, detail=error.detail) from error
+
+
+def _prepare(guest: Guest, cell: Cell, distro: Distro, log: Log) -> None:
+    packages = manager(distro.package_manager, guest.root)
+    log(packages.install(*engine_packages(cell, distro)))
+    for hint in distro.hints:
+        for command in hint.commands:
+            # A hint is the document's own line for a shell, constant data of the distro's file.
+            # One that fails is not the end: what it leaves undone shows as a fact.
+            result = guest.root.run("sh", "-c", command, timeout=HINT_SECONDS, check=False)
+            log(result.transcript)

@@ -14,6 +14,7 @@ import re
 import shlex
 import shutil
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,11 +70,20 @@ def build(recipe: Recipe, arch: str, where: Path, progress: Progress) -> Built:
 
 
 def delete(tree: Path) -> None:
-    """rm -rf; a root holds directories that even their owner may not change."""
-    for folder, _, _ in os.walk(tree):
-        if not os.access(folder, os.W_OK):
-            Path(folder).chmod(0o700)
-    shutil.rmtree(tree)
+    """rm -rf, of a tree that holds directories that even their owner may not change, and in
+    which the tools of a builder that was just killed may still be writing their last."""
+    for last in (False, False, True):
+        for folder, _, _ in os.walk(tree):
+            if not os.access(folder, os.W_OK):
+                Path(folder).chmod(0o700)
+        try:
+            shutil.rmtree(tree)
+        except OSError:
+            if last and tree.exists():
+                raise
+        if not tree.exists():
+            break
+        time.sleep(1)
 
 
 def _mmdebstrap(recipe: Recipe, arch: str, tar: Path, source: str | None) -> list[str]:

@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -126,7 +126,7 @@ def _lock(target: Path, progress: Progress) -> Iterator[None]:
     """The kernel drops the lock with its holder, so a killed builder blocks nobody."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(target.parent / f".{target.name}.lock")
+        lock = FileLock(_lock_path(target))
         holder = target.parent / f".{target.name}.pid"
         try:
             lock.acquire(timeout=0)
@@ -145,10 +145,19 @@ def _lock(target: Path, progress: Progress) -> Iterator[None]:
         lock.release()
 
 
+def _lock_path(target: Path) -> Path:
+    return target.with_name(f".{target.name}.lock")
+
+
 def _sweep(target: Path) -> None:
-    """What dead builders left: we hold the lock, so nobody is working there."""
-    for left in target.parent.glob(f".building-{target.name}-*"):
-        debian.delete(left)
+    """Remove what dead builders left: whoever can have the lock knows that nobody works there."""
+    for left in target.parent.glob(".building-*"):
+        name = left.name.removeprefix(".building-").rpartition("-")[0]
+        if name == target.name:
+            debian.delete(left)
+        else:
+            with suppress(Timeout), FileLock(_lock_path(target.with_name(name)), timeout=0):
+                debian.delete(left)
 
 
 def _discard(target: Path) -> None:
@@ -157,7 +166,7 @@ def _discard(target: Path) -> None:
     if target.exists():
         trash = Path(tempfile.mkdtemp(prefix=f".building-{target.name}-", dir=target.parent))
         target.rename(trash / "old")
-        shutil.rmtree(trash)
+        debian.delete(trash)
 
 
 def _keep_log(work: Path, target: Path) -> Path | None:

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.errors import UsageError
+from harness.image import recipe as recipes
+from tests.unit.image.conftest import TOML
+
+Write = Callable[..., Path]
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_the_recipes_of_the_project_are_well_formed(name: str) -> None:
+    recipe = recipes.load(name)
+    assert recipe.arch
+    assert not set(recipe.packages.include) & set(recipe.packages.preload)
+
+
+def test_debian_12_has_no_engine_installed() -> None:
+    include = recipes.load("debian-12").packages.include
+    assert not {"docker.io", "uidmap", "rootlesskit", "slirp4netns", "needrestart"} & set(include)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("= \"toy\"", "= toy"), "not valid TOML: Invalid value (at line 1"),
+        (("suite", "sweet"), "unknown field `sweet`"),
+        (("disk_gib = 1", "disk_gib = \"1G\""), "Expected `int`, got `str` - at `$.disk_gib`"),
+        (("suite = \"tiny\"\n", ""), "missing required field `suite`"),
+        (("\"dash\"", "3"), "Expected `str`, got `int` - at `$.packages.include[0]`"),
+        (("[packages]", "[[files]]\npath = \"etc\"\n[packages]"), "path 'etc' is not absolute"),
+        (("[packages]", "[[files]]\npath = \"/a/../b\"\n[packages]"), "is not absolute"),
+        (("[packages]", "[[files]]\npath = \"/etc\"\nmode = \"9\"\n[packages]"), "mode '9' is"),
+        (("\"toy\"", "\"joy\""), "describes joy-1; call it joy-1.toml"),
+    ],
+)
+def test_a_broken_recipe_is_one_line_that_names_the_file(
+    write: Write, change: tuple[str, str], said: str
+) -> None:
+    text = TOML.replace(*change)
+    assert text != TOML
+    with pytest.raises(UsageError) as caught:
+        recipes.load("toy-1", write(text))
+    message = str(caught.value)
+    assert said in message
+    assert "toy-1.toml" in message
+    assert "\n" not in message
+
+
+def test_bytes_that_are_not_text(write: Write) -> None:
+    folder = write("")
+    (folder / "toy-1.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="not valid TOML"):
+        recipes.load("toy-1", folder)
+
+
+def test_an_unknown_recipe_lists_the_known_ones(write: Write) -> None:
+    with pytest.raises(UsageError, match="no recipe 'toy-2'; known recipes: toy-1"):
+        recipes.load("toy-2", write(TOML))
+
+
+def test_an_unknown_architecture_lists_the_known_ones(write: Write) -> None:
+    recipe = recipes.load("toy-1", write(TOML))
+    with pytest.raises(UsageError, match="no recipe for toy-1/s390x; toy-1 is built for: x86_64"):
+        recipe.on("s390x")
+
+
+def test_the_hash_follows_the_content_and_not_the_spelling(write: Write) -> None:
+    first = recipes.load("toy-1", write(TOML)).hash("x86_64")
+    assert recipes.load("toy-1", write("# words\n" + TOML)).hash("x86_64") == first
+    changed = TOML.replace("[\"dash\"]", "[\"dash\", \"bash\"]")
+    assert recipes.load("toy-1", write(changed)).hash("x86_64") != first
+
+
+def test_another_architecture_does_not_change_the_hash(write: Write) -> None:
+    first = recipes.load("toy-1", write(TOML)).hash("x86_64")
+    more = TOML + "[arch.aarch64]\ndebian = \"arm64\"\nkernel = \"linux\"\ncmdline = \"\"\n"
+    both = recipes.load("toy-1", write(more))
+    assert both.hash("x86_64") == first
+    assert both.hash("aarch64") != first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.guest.facts import Facts
+from harness.results.model import Value
 from harness.rootless.expectations import requirements
 from harness.rootless.expectations.model import Prediction, not_applicable, rule
 from harness.rootless.expectations.promise import anywhere, promise
@@ -32,7 +33,8 @@ promise("D8.unknown_command", 1, "The exit status with an unknown command.", sou
 promise("D8.as_root", "Refusing to install rootless Docker as the root user",
         "The error of `check` as root, without its tag.", source=INSTALL, guard=needs_tool)
 promise("D8.not_on_path", "dockerd-rootless.sh needs to be present under $PATH",
-        "The error of `check`, called by its path, with a PATH that lacks dockerd-rootless.sh.",
+        "The error of `check`, called by its path, with a PATH that has everything "
+        "(getopt, say) but dockerd-rootless.sh.",
         source=INSTALL, guard=needs_tool)
 
 
@@ -73,7 +75,8 @@ def check(facts: Facts) -> Prediction:
 def check_exit(facts: Facts) -> Prediction:
     """The exit status of `check`."""
     found = _check(facts)
-    return Prediction(0 if found.value == "satisfied" else 1, found.because)
+    statuses: dict[Value, int] = {"satisfied": 0, "refused: XDG_RUNTIME_DIR": 2}
+    return Prediction(statuses.get(found.value, 1), found.because)
 
 
 @rule("P12.missing_rootlesskit", source=TOOL)

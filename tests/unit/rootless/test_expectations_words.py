@@ -1,0 +1,99 @@
+"""Reading a guest's words into the values that the rules use."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from harness.guest.facts import Facts
+from harness.rootless.expectations.requirements import docker_beside_tool, missing_in
+from harness.rootless.expectations.start import reason_in
+from harness.rootless.expectations.versions import (
+    kernel_at_least,
+    rootlesskit_at_least,
+    tool_between,
+    tool_version,
+)
+
+# dockerd-rootless-setuptool.sh check of 20.10.24, with newuidmap renamed and the switch at 0
+INSTRUCTIONS = """\
+[ERROR] Missing system requirements. Run the following commands to
+[ERROR] install the requirements and run this tool again.
+
+########## BEGIN ##########
+sudo sh -eux <<EOF
+# Install newuidmap & newgidmap binaries
+apt-get install -y uidmap
+# Set kernel.unprivileged_userns_clone
+cat <<EOT > /etc/sysctl.d/50-rootless.conf
+kernel.unprivileged_userns_clone = 1
+EOT
+sysctl --system
+EOF
+########## END ##########
+"""
+
+
+def test_instructions_are_read() -> None:
+    assert missing_in(INSTRUCTIONS) == ("newuidmap", "userns_clone")
+    assert missing_in("[INFO] Requirements are satisfied") == ()
+
+
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        ("rootlesskit needs to be installed", "rootlesskit"),
+        ("Either slirp4netns (>= v0.4.0) or vpnkit needs to be installed", "network driver"),
+        (
+            "[rootlesskit:parent] error: failed to start the child: "
+            "fork/exec /proc/self/exe: operation not permitted",
+            "operation not permitted",
+        ),
+        (
+            "[rootlesskit:parent] error: failed to start the child: "
+            "fork/exec /proc/self/exe: no space left on device",
+            "no space left on device",
+        ),
+        (
+            "[rootlesskit:parent] error: failed to setup UID/GID map: failed to compute uid/gid "
+            'map: No subuid ranges found for user 1000 ("tester")',
+            "subuid",
+        ),
+        (
+            "[rootlesskit:parent] error: failed to setup UID/GID map: newgidmap 11432 "
+            '[0 1000 1 1 100000 65536] failed: : exec: "newgidmap": executable file not found',
+            "newgidmap",
+        ),
+        (
+            "[rootlesskit:parent] error: failed to setup UID/GID map: newuidmap 11452 "
+            '[0 1000 1 1 100000 65536] failed: : exec: "newuidmap": executable file not found',
+            "newuidmap",
+        ),
+        ("API listen on /run/user/1000/docker.sock", ""),
+    ],
+)
+def test_the_log_gives_the_reason(log: str, reason: str) -> None:
+    assert reason_in(log) == reason
+
+
+def test_the_tool_is_known_by_its_content(debian_12: Facts) -> None:
+    assert tool_version(replace(debian_12, engine="26.1.5")) == (20, 10, 24)
+    assert tool_version(replace(debian_12, engine="26.1.5", setuptool_sha256="")) == (26, 1, 5)
+
+
+def test_ranges_include_the_patch_releases_of_their_end(debian_13: Facts) -> None:
+    for version, inside in (("28.0.0", True), ("28.2.2", True), ("28.3.0", False), ("27.5", False)):
+        facts = replace(debian_13, engine=version)
+        assert tool_between(facts, "28.0.0", "28.2") is inside
+
+
+def test_versions(debian_12: Facts) -> None:
+    assert kernel_at_least(debian_12, "5.11")
+    assert not kernel_at_least(replace(debian_12, kernel="5.4.0-1-amd64"), "5.11")
+    assert rootlesskit_at_least(replace(debian_12, rootlesskit=""), "0.14.2")
+
+
+def test_docker_is_looked_for_beside_the_tool(debian_12: Facts, suite_layout: Facts) -> None:
+    assert docker_beside_tool(debian_12)
+    assert not docker_beside_tool(suite_layout)

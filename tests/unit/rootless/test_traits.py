@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from harness.distros.registry import find
+from harness.errors import UsageError
+from harness.guest.facts import Facts
+from harness.rootless.traits import TRAITS, as_documented, assume, drifted, trait
+
+MACHINES = ("debian_12", "debian_11", "photon_4", "centos_7", "suite_layout", "docker_19_03")
+
+
+@pytest.fixture(params=MACHINES)
+def machine(request: pytest.FixtureRequest) -> Facts:
+    facts: Facts = request.getfixturevalue(request.param)
+    return facts
+
+
+@pytest.mark.parametrize("name", TRAITS)
+def test_assuming_what_was_probed_changes_nothing(name: str, machine: Facts) -> None:
+    it = trait(name)
+    assert it.assume(machine, it.probe(machine)) is machine
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(t.name, value) for t in TRAITS.values() for value in t.values]
+)
+def test_what_was_assumed_is_probed(name: str, value: str, machine: Facts) -> None:
+    assert trait(name).probe(trait(name).assume(machine, value)) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(t.name, value) for t in TRAITS.values() for value in t.values]
+)
+def test_assuming_changes_no_unrelated_trait(name: str, value: str, debian_12: Facts) -> None:
+    related = {
+        "cgroup": {"delegated-controllers"},
+        "rootlesskit": {"rootlesskit-capabilities"},
+        "privileged-binaries": {"rootlesskit"},
+    }
+    changed = trait(name).assume(debian_12, value)
+    drifts = drifted(changed, {other: trait(other).probe(debian_12) for other in TRAITS})
+    assert {drift.name for drift in drifts} <= {name, *related.get(name, ())}
+
+
+@pytest.mark.parametrize("name", [t.name for t in TRAITS.values() if not t.open])
+def test_impossible_values_are_refused(name: str, debian_12: Facts) -> None:
+    with pytest.raises(UsageError, match=name):
+        trait(name).assume(debian_12, "nonsense")
+
+
+@pytest.mark.parametrize("name", ["subordinate-uids", "subordinate-gids", "systemd"])
+def test_numbers_must_be_numbers(name: str, debian_12: Facts) -> None:
+    with pytest.raises(UsageError, match=name):
+        trait(name).assume(debian_12, "many")
+
+
+def test_unknown_traits_are_refused(debian_12: Facts) -> None:
+    for attempt in (drifted, as_documented, assume):
+        with pytest.raises(UsageError, match="port-boundry"):
+            attempt(debian_12, {"port-boundry": "1024"})
+
+
+def test_debian_12_has_not_drifted(debian_12: Facts) -> None:
+    assert drifted(debian_12, find("debian", "12").traits) == []
+
+
+@pytest.mark.parametrize("distro", ["debian-11", "debian-13", "photon-4", "centos-7"])
+def test_every_documented_trait_can_be_put_back(distro: str, debian_12: Facts) -> None:
+    documented = find(*distro.split("-")).traits
+    assert drifted(debian_12, documented)
+    assert drifted(as_documented(debian_12, documented), documented) == []
+
+
+def test_the_port_boundary_drifts(debian_12: Facts) -> None:
+    documented = find("debian", "12").traits
+    changed = replace(
+        debian_12,
+        sysctls={**debian_12.sysctls, "net.ipv4.ip_unprivileged_port_start": "80"},
+    )
+    assert [str(d) for d in drifted(changed, documented)] == [
+        "port-boundary: documented 1024, probed 80"
+    ]
+    assert as_documented(changed, documented) == debian_12
+
+
+@pytest.mark.parametrize("text", ["cap_net_bind_service=ep", "cap_net_bind_service+ep"])
+def test_a_capability_on_rootlesskit_drifts(text: str, debian_12: Facts) -> None:
+    documented = find("debian", "12").traits
+    binary = debian_12.binary("rootlesskit")
+    assert binary
+    changed = replace(
+        debian_12,
+        binaries={**debian_12.binaries, "rootlesskit": replace(binary, capabilities=text)},
+    )
+    (drift,) = drifted(changed, documented)
+    assert (drift.name, drift.probed) == ("rootlesskit-capabilities", "cap_net_bind_service")
+    assert as_documented(changed, documented) == debian_12
+
+
+def test_a_setuid_engine_binary_drifts(debian_12: Facts) -> None:
+    changed = assume(debian_12, {"privileged-binaries": "dockerd runc"})
+    (drift,) = drifted(changed, find("debian", "12").traits)
+    assert (drift.name, drift.documented, drift.probed) == (
+        "privileged-binaries", "none", "dockerd runc",
+    )  # fmt: skip
+
+
+def test_a_helper_with_the_wrong_capability_is_powerless(debian_12: Facts) -> None:
+    binary = debian_12.binary("newuidmap")
+    assert binary
+    wrong = replace(binary, mode=0o755, capabilities="cap_setgid=ep")
+    facts = replace(debian_12, binaries={**debian_12.binaries, "newuidmap": wrong})
+    assert trait("newuidmap").probe(facts) == "powerless"
+
+
+def test_two_ranges_count_together(debian_12: Facts) -> None:
+    facts = replace(debian_12, subuid=debian_12.subuid * 2)
+    assert trait("subordinate-uids").probe(facts) == "131072"
+
+
+def test_controllers_that_limit_nothing_are_left_out(debian_12: Facts) -> None:
+    facts = replace(debian_12, delegated=("pids", "misc", "memory", "cpu", "hugetlb"))
+    assert trait("delegated-controllers").probe(facts) == "cpu memory pids"

@@ -20,11 +20,13 @@ from filelock import FileLock, Timeout
 from harness.errors import TestbedError
 from harness.image import debian, process, record
 from harness.image.debian import Built, Progress
+from harness.image.mirror import MIRROR_VARIABLE
 from harness.image.model import Image
 from harness.image.recipe import Recipe
 from harness.image.record import Corrupt
 
-NEEDED_MIB = 2560  # the peak of a build: the unpacked root, the raw disk, the qcow2
+# The peak of a build: the tar, the unpacked root and the raw disk at once, and some room.
+NEEDED_MIB = 2560
 
 Builder = Callable[[Recipe, str, Path, Progress], Built]
 
@@ -112,6 +114,8 @@ def _build(recipe: Recipe, arch: str, target: Path, progress: Progress, build: B
                 raise _full(target.parent) from exc
             what = f"the image of {recipe.cell(arch)} could not be built: {exc.what}"
             hint = f"the whole log is {log}" if log else exc.hint
+            if "Failed to fetch" in exc.detail:
+                hint += f"; another mirror can be given in {MIRROR_VARIABLE}"
             raise TestbedError(what, hint=hint, command=exc.command, detail=exc.detail) from exc
         raise
     image = record.load(target, full=False)
@@ -188,5 +192,6 @@ def _full(cache: Path) -> TestbedError:
     return TestbedError(
         f"the disk of {cache} is full ({_free_mib(cache)} MiB free;"
         f" building an image needs about {NEEDED_MIB} MiB)",
-        hint="free some space, or choose another cache with ROOTLESS_HARNESS_CACHE",
+        hint="free some space, or choose another cache with ROOTLESS_HARNESS_CACHE"
+        " (and another TMPDIR, if it is that which is full)",
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import ctypes
 import shutil
 import tempfile
 import threading
@@ -13,6 +15,7 @@ import libvirt
 from harness.errors import TestbedError
 
 EMBED = "qemu:///embed"
+PR_SET_CHILD_SUBREAPER = 36
 
 # As root, libvirt would run QEMU as another user, who cannot open /dev/kvm; it then probes QEMU
 # anew at each call (a minute instead of 0.3 s).  The rest needs a daemon that embed lacks.
@@ -39,10 +42,14 @@ def _run_events() -> None:
             libvirt.virEventRunDefaultImpl()
 
 
-def _start_events() -> None:
+def _start_events(*, subreaper: bool) -> None:
     """The embedded driver needs a running event loop; one for the process."""
     global _loop
     if _loop is None:
+        # QEMU is orphaned by design and would be waited for by PID 1, which on some hosts looks
+        # only every second or two; until then libvirt takes an ended guest for a running one.
+        if subreaper:
+            ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         libvirt.registerErrorHandler(_ignore, None)
         libvirt.virEventRegisterDefaultImpl()
         _loop = threading.Thread(target=_run_events, name="libvirt-events", daemon=True)
@@ -50,11 +57,15 @@ def _start_events() -> None:
 
 
 class Connection:
-    """An open libvirt connection.  Close it to remove the private root."""
+    """An open libvirt connection, for the life of the process: see :func:`connect`."""
 
-    def __init__(self, uri: str = EMBED, *, capabilities_cache: Path | None = None) -> None:
-        """*capabilities_cache* keeps what libvirt learned about QEMU between processes."""
-        _start_events()
+    def __init__(self, uri: str = EMBED, *, capabilities_cache: Path | None = None,
+                 persistent: bool = False) -> None:  # fmt: skip
+        """*capabilities_cache* keeps what libvirt learned about QEMU between processes.
+
+        The guests of a *persistent* connection outlive this process, and are nobody's children.
+        """
+        _start_events(subreaper=not persistent)
         self.uri = uri
         # Short, because the path of a UNIX socket has 108 bytes; private (mode 0700).
         self.root = Path(tempfile.mkdtemp(prefix="rlh-"))
@@ -83,13 +94,30 @@ class Connection:
             "qemu": _dotted(self.handle.getVersion()),
         }
 
-    def close(self) -> None:
+    def _close(self) -> None:
         with contextlib.suppress(libvirt.libvirtError):
             self.handle.close()
         self._remove_root()
 
     def _remove_root(self) -> None:
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+_open: dict[str, Connection] = {}
+
+
+def connect(
+    uri: str = EMBED, *, capabilities_cache: Path | None = None, persistent: bool = False
+) -> Connection:
+    """The process's connection to *uri*: the embedded driver has one private root a process,
+    even after it is closed.  See :class:`Connection` for the arguments, which the first call
+    decides."""
+    if uri not in _open:
+        _open[uri] = Connection(
+            uri, capabilities_cache=capabilities_cache, persistent=persistent
+        )
+        atexit.register(_open[uri]._close)
+    return _open[uri]
 
 
 def _dotted(number: int) -> str:

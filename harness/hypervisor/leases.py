@@ -101,8 +101,11 @@ class Leases:
         temporary.write_text(json.dumps(asdict(lease)))
         temporary.replace(path)
 
-    def reap(self, *, run: str | None = None, kept: bool = False) -> list[Lease]:
-        """End orphans (or every guest of *run*; with *kept* also those kept for the user).
+    def reap(
+        self, *, run: str | None = None, kept: bool = False, only: str | None = None
+    ) -> list[Lease]:
+        """End orphans (or every guest of *run*; with *kept* also those kept for the user, all
+        or the one called *only*).
 
         Returns the leases that were ended.  Live guests of other runs are never touched.
         """
@@ -110,7 +113,7 @@ class Leases:
         with self._lock:
             for lease in self.all():
                 if lease.kept:
-                    doomed = kept
+                    doomed = kept and only in (None, lease.name)
                 else:
                     doomed = lease.run == run if run is not None else not lease.owner_alive
                 if doomed:

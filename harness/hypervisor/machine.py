@@ -11,12 +11,14 @@ import uuid
 from pathlib import Path
 
 import libvirt
+import psutil
 
 from harness.errors import TestbedError
 from harness.hypervisor.acceleration import Acceleration
 from harness.hypervisor.connection import Connection
 from harness.hypervisor.console import Console
 from harness.hypervisor.domain import MachineSpec, domain_xml
+from harness.hypervisor.leases import qemu_processes
 
 
 class Machine:
@@ -137,6 +139,11 @@ class Machine:
     def end(self) -> None:
         """Destroy the domain; nothing happens where it is gone."""
         if self._domain is not None:
+            # libvirt would ask QEMU to leave, and look again every 0.2 s.
+            for process in qemu_processes(str(self.spec.disk.parent)):
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+                    process.wait(10)
             with contextlib.suppress(libvirt.libvirtError):
                 self._domain.destroy()
             self._domain = None

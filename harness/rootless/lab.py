@@ -8,7 +8,6 @@ import json
 import os
 import secrets
 import shutil
-import threading
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from harness.guest.guest import Access, Guest
 from harness.guest.session import Result
 from harness.hypervisor import acceleration
 from harness.hypervisor.acceleration import Acceleration
-from harness.hypervisor.connection import EMBED, Connection
+from harness.hypervisor.connection import EMBED, Connection, connect
 from harness.hypervisor.domain import MachineSpec
 from harness.hypervisor.leases import Lease, Leases, end_guest
 from harness.hypervisor.machine import Machine, create_overlay
@@ -69,23 +68,17 @@ class Lab:
         self.leases = Leases(options.cache.leases)
         self.states = StateStore(options.cache.states)
         self._keys = options.cache.root / "keys"
-        self._connection: Connection | None = None
         self._accelerations: dict[str, Acceleration] = {}
         self._images: dict[str, Image] = {}
         self._guests: dict[int, tuple[Guest, Lease]] = {}
         self._identity = keys.new_identity(self._keys, ["root", seed.USER])
-        self._lock = threading.Lock()
 
     # what a run is made of
 
     def connection(self) -> Connection:
-        with self._lock:
-            if self._connection is None:
-                self._connection = Connection(
-                    self.options.uri,
-                    capabilities_cache=self.options.cache.root / "libvirt",
-                )
-            return self._connection
+        return connect(
+            self.options.uri, capabilities_cache=self.options.cache.root / "libvirt"
+        )
 
     def acceleration(self, arch: str, kernel: Path | None = None) -> Acceleration:
         chosen = self._accelerations.get(arch)
@@ -347,7 +340,7 @@ class Lab:
         """Remove every trace of a guest that has ended, or kill it where it has not."""
         end_guest(lease)
         self.leases.release(lease.name)
-        self._guests = {k: (g, l) for k, (g, l) in self._guests.items() if l.name != lease.name}
+        self._guests = {k: (guest, held) for k, (guest, held) in self._guests.items() if held.name != lease.name}
 
     def _save(
         self, guest: Guest, cell: Cell, state: str, key: str, parent: str, facts: Facts
@@ -421,10 +414,7 @@ class Lab:
         return lease
 
     def close(self) -> None:
-        """End every guest of this process and close the connection."""
+        """End every guest of this process."""
         for guest, _ in list(self._guests.values()):
             with contextlib.suppress(Exception):
                 guest.end()
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None

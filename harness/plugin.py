@@ -1,0 +1,297 @@
+"""The pytest plugin: thin.  Options, fixtures and the way of rows from workers to the run."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Generator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import GuestRefusal, HarnessError, TestbedError, UsageError
+from harness.guest.session import CommandTimeout
+from harness.matrix import Cell
+from harness.paths import cache, project, runs
+from harness.results import terminal
+from harness.results.known_issues import load_known_issues
+from harness.results.ledger import load_ledger
+from harness.results.model import Row, Verdict
+from harness.results.run import CellInfo, ImageInfo
+from harness.results.summary import exit_status
+from harness.session import options
+from harness.session import run as runs_module
+from harness.session.decide import Decider, Finding, describe
+from harness.session.fixtures import (  # noqa: F401
+    DECIDER,
+    FAILED,
+    GUEST,
+    SESSION,
+    Session,
+    context,
+    decide,
+    distro,
+    docker,
+    guest,
+    lab,
+    new_guest,
+)
+
+RUN = pytest.StashKey[runs_module.ControlledRun]()
+LEDGER = project() / "scenarios" / "claims.toml"
+KNOWN = project() / "scenarios" / "known_issues.toml"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    options.add(parser)
+
+
+def _worker(config: pytest.Config) -> dict[str, Any] | None:
+    return getattr(config, "workerinput", None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    worker = _worker(config)
+    if worker is not None:
+        run_id, run_dir = worker["harness_run"]
+    else:
+        run_id = runs_module.new_id()
+        run_dir = str(Path(config.getoption("--run-dir") or runs() / run_id).absolute())
+    config.stash[SESSION] = Session(config, run_id, Path(run_dir))
+    if worker is None:
+        # SIGTERM ends a run as Ctrl-C does: fixtures are torn down, guests end.
+        with contextlib.suppress(ValueError):  # not in the main thread
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+        config.stash[RUN] = runs_module.ControlledRun(
+            run_id, Path(run_dir), cache(config.getoption("--cache-dir")), _show(config)
+        )
+
+
+def _show(config: pytest.Config) -> Any:
+    def show(line: str) -> None:
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is None:
+            print(line, file=sys.stderr, flush=True)  # noqa: T201
+        else:
+            reporter.ensure_newline()
+            reporter.write_line(line)
+            reporter.flush()
+
+    return show
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """xdist: tell each worker which run it works for."""
+    session = node.config.stash[SESSION]
+    node.workerinput["harness_run"] = (session.run_id, str(session.run_dir))
+
+
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    try:
+        if config.getoption("--list-cells"):
+            for row in options.selected(config):
+                reason = f"  ({row.reason})" if row.reason else ""
+                print(f"{row.cell.id:32} {row.status}{reason}")  # noqa: T201
+            return 0
+        options.hooks(config)
+        if any(config.getoption(name) for name in ("--cell", "--distro", "--arch")):
+            options.runnable(config)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from error
+    return None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "cell" not in metafunc.fixturenames:
+        return
+    try:
+        cells = options.runnable(metafunc.config)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from error
+    metafunc.parametrize("cell", cells, ids=[cell.id for cell in cells])
+
+
+def _is_scenario(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.Function) and "decide" in item.fixturenames
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if not _is_scenario(item):
+        return
+    assert isinstance(item, pytest.Function)
+    cell: Cell = item.callspec.params["cell"]
+    known = load_known_issues(KNOWN, claims=load_ledger(LEDGER))
+    argv = tuple(item.config.invocation_params.args)
+    worker = _worker(item.config)
+    if worker is not None:
+        argv = tuple(worker.get("mainargv", ())[1:])
+    item.stash[DECIDER] = Decider(context(item, cell, known, argv))
+    item.stash[FAILED] = False
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    result = yield
+    decider = pyfuncitem.stash.get(DECIDER, None)
+    if decider is not None:
+        left = decider.undecided()
+        if left:
+            raise TestbedError(f"the scenario ended without deciding {', '.join(left)}",
+                               hint="this is a bug of the scenario")  # fmt: skip
+        findings = decider.findings()
+        if findings:
+            raise Finding("\n".join(describe(row) for row in findings))
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    decider = item.stash.get(DECIDER, None)
+    if decider is None:
+        return report
+    error = call.excinfo.value if call.excinfo else None
+    if error is not None and not isinstance(error, KeyboardInterrupt):
+        _account(item, decider, error, report)
+    if report.when == "call" or (report.when == "setup" and error is not None):
+        report.harness_rows = [row.to_json() for row in decider.rows]  # type: ignore[attr-defined]
+        report.harness_cell = _cell_info(item)  # type: ignore[attr-defined]
+        for row in decider.rows:
+            report.user_properties.append((f"{row.rule} {row.cell}", str(row.verdict)))
+    return report
+
+
+def _account(
+    item: pytest.Item, decider: Decider, error: BaseException, report: pytest.TestReport
+) -> None:
+    """Turn what ended a scenario into verdicts: a refusal of the guest, or the test bed."""
+    item.stash[FAILED] = True
+    if isinstance(error, Finding):
+        report.longrepr = str(error)
+    elif isinstance(error, pytest.skip.Exception):
+        decider.conclude(Verdict.NOT_APPLICABLE, note=str(error))
+        item.stash[FAILED] = False
+    elif isinstance(error, GuestRefusal) and report.when == "setup":
+        # The state below is decided by the scenarios that make it; this one cannot speak.
+        decider.conclude(Verdict.NOT_APPLICABLE, note=error.what)
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {error.what}")
+        item.stash[FAILED] = False
+    elif isinstance(error, GuestRefusal):
+        decider.conclude(Verdict.VIOLATED, observed=error.what, evidence=error.detail)
+        report.longrepr = "\n".join(describe(row) for row in decider.findings())
+    else:
+        what, hint, detail = f"{type(error).__name__}: {error}", "", ""
+        if isinstance(error, HarnessError):
+            what, hint, detail = error.what, error.hint, error.detail
+            report.longrepr = str(error)
+        if isinstance(error, CommandTimeout):
+            hint = hint or "the guest may be overloaded; look at its console and journal"
+        guest = item.stash.get(GUEST, None)
+        log = str(guest.console_path) if guest is not None else ""
+        decider.conclude(
+            Verdict.TESTBED_ERROR, note=what.splitlines()[0][:300], evidence=detail,
+            next_step=hint, log=log,
+        )  # fmt: skip
+
+
+def _cell_info(item: pytest.Item) -> dict[str, Any] | None:
+    """What this process learned of the cell, once."""
+    decider = item.stash[DECIDER]
+    guest = item.stash.get(GUEST, None)
+    if guest is None or decider.facts is None:
+        return None
+    session = item.config.stash[SESSION]
+    cell = decider.context.cell
+    if (cell.id, decider.context.state) in session.told:
+        return None
+    session.told.add((cell.id, decider.context.state))
+    image = session.lab.image(cell, decider.context.distro)
+    return CellInfo(
+        cell=cell.id, status="available", engine=decider.facts.engine,
+        image=ImageInfo(image.path.name, image.digest, image.source),
+        packages={**image.packages, **decider.facts.packages}, facts=decider.facts.to_json(),
+    ).to_json()  # fmt: skip
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """On the controller: take a worker's rows into the run."""
+    rows = getattr(report, "harness_rows", None)
+    if rows is None or _controller is None:
+        return
+    controlled = _controller.stash[RUN]
+    _begin(_controller)
+    assert controlled.store is not None
+    info = report.harness_cell
+    if info is not None:
+        image = ImageInfo(**info["image"]) if info["image"] else None
+        controlled.store.add_cell(CellInfo(**{**info, "image": image}))
+    controlled.store.add_rows(*(Row.from_json(row) for row in rows))
+
+
+_controller: pytest.Config | None = None
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    global _controller
+    if _worker(session.config) is None:
+        _controller = session.config
+
+
+def _begin(config: pytest.Config) -> None:
+    config.stash[RUN].begin(
+        options.selected(config), config.getoption("--accel"), config.getoption("--libvirt-uri")
+    )
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if _worker(session.config) is None and any(_is_scenario(item) for item in session.items):
+        if not session.config.option.collectonly:
+            _begin(session.config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
+    if any(test.startswith("scenarios/") for test in ids):
+        _begin(node.config)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    config = session.config
+    if SESSION in config.stash:
+        config.stash[SESSION].close()
+    controlled = config.stash.get(RUN, None)
+    if controlled is None or controlled.store is None:
+        return
+    controlled.stop()
+    status = exit_status(controlled.store.run.rows, int(exitstatus))
+    controlled.store.finish(status)
+    session.exitstatus = status
+
+
+def pytest_terminal_summary(config: pytest.Config) -> None:
+    controlled = config.stash.get(RUN, None)
+    if controlled is None or controlled.store is None:
+        return
+    claims = load_ledger(LEDGER)
+    terminal.render(
+        terminal.make_console(), controlled.store.run, claims=claims,
+        issues=load_known_issues(KNOWN, claims=claims), today=date.today(),
+        directory=str(controlled.directory),
+    )  # fmt: skip
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The last word, also after an interruption: no guest of this run stays."""
+    if SESSION in config.stash:
+        config.stash[SESSION].close()
+    if RUN in config.stash:
+        config.stash[RUN].stop()

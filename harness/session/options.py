@@ -1,0 +1,118 @@
+"""Command-line options of pytest, and the cells that they select."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness.distros import registry
+from harness.distros.base import Distro
+from harness.errors import UsageError
+from harness.hypervisor.acceleration import CHOICES
+from harness.hypervisor.connection import EMBED
+from harness.matrix import Cell, Support, select
+from harness.rootless.ladder import check_state
+
+
+def add(parser: pytest.Parser) -> None:
+    group = parser.getgroup("harness", "rootless containers on virtual machines")
+    option = group.addoption
+    option("--cell", action="append", default=[], metavar="GLOB",
+           help="run on the cells whose id matches, for example 'debian-12/*' (repeatable; "
+                "default: every cell that can boot here)")
+    option("--distro", action="append", default=[], metavar="GLOB",
+           help="run on the cells of a distro, for example debian or debian-12")
+    option("--arch", action="append", default=[], metavar="GLOB",
+           help="run on the cells of an architecture")
+    option("--engine-version", metavar="VERSION",
+           help="install this version of the engine's package")
+    option("--list-cells", action="store_true", help="print the selected cells and stop")
+    option("--accel", choices=CHOICES, default="auto",
+           help="the accelerator of guests of the host's architecture (default: what works)")
+    option("--libvirt-uri", default=EMBED, metavar="URI",
+           help=f"the libvirt to use (default: {EMBED} under a private root, no daemon)")
+    option("--hook", action="append", default=[], metavar="STATE:SCRIPT",
+           help="run SCRIPT as root in the guest when STATE is made (repeatable); touch "
+                "/run/reboot-required in it to have the guest rebooted afterwards")
+    option("--kernel-args", default="", metavar="TEXT",
+           help="append to the guest's kernel command line, for example "
+                "'systemd.unified_cgroup_hierarchy=0'")
+    option("--keep-failed", action="store_true",
+           help="leave the guest of each failure running, and say how to enter and end it")
+    option("--cache-dir", default=None, metavar="DIR",
+           help="images, saved states and leases (default: $ROOTLESS_HARNESS_CACHE or the "
+                "user's cache directory)")
+    option("--run-dir", default=None, metavar="DIR",
+           help="where this run leaves its results (default: a new directory below runs/)")  # fmt: skip
+
+
+def obstacle(distro: Distro, arch: str) -> str:
+    """Why this machine cannot boot a cell, in a few words; empty where it can."""
+    if shutil.which(f"qemu-system-{arch}") is None:
+        return f"qemu-system-{arch} is not installed on this {platform.machine()} host"
+    return ""
+
+
+def selected(config: pytest.Config) -> list[Support]:
+    """The rows of the matrix that the options select, with the engine's version where asked."""
+    rows = select(
+        registry.supports(obstacle),
+        cells=_without_engine(config.getoption("--cell")),
+        distros=config.getoption("--distro"),
+        arches=config.getoption("--arch"),
+    )
+    version = config.getoption("--engine-version") or _engine_of(config.getoption("--cell"))
+    if not version:
+        return rows
+    return [
+        Support(with_engine(row.cell, version), row.status, row.reason, row.source) for row in rows
+    ]
+
+
+def with_engine(cell: Cell, version: str) -> Cell:
+    package = registry.of(cell).engine_package
+    name, _, number = version.rpartition("=")
+    if name and name != package:
+        raise UsageError(f"{cell.id} has the engine package {package}, not {name}")
+    return Cell(cell.distro, cell.release, cell.arch, f"{package}={number}")
+
+
+def _without_engine(patterns: list[str]) -> list[str]:
+    """``debian-12/x86_64/docker.io=20.10.24`` → ``debian-12/x86_64``."""
+    return ["/".join(pattern.split("/")[:2]) for pattern in patterns]
+
+
+def _engine_of(patterns: list[str]) -> str:
+    engines = {p.split("/")[2] for p in patterns if p.count("/") == 2}
+    if len(engines) > 1:
+        raise UsageError(f"one engine version a run, not {', '.join(sorted(engines))}")
+    return engines.pop() if engines else ""
+
+
+def runnable(config: pytest.Config) -> list[Cell]:
+    """The selected cells that can boot.  Raises :class:`UsageError` where none was meant to."""
+    rows = selected(config)
+    cells = [row.cell for row in rows if row.status == "available"]
+    if not cells and not any(row.status == "unsupported" for row in rows):
+        reasons = "; ".join(f"{row.cell}: {row.reason}" for row in rows)
+        raise UsageError(f"none of the selected cells can boot here: {reasons}",
+                         command="harness matrix")  # fmt: skip
+    return cells
+
+
+def hooks(config: pytest.Config) -> dict[str, tuple[Path, ...]]:
+    """``--hook`` as a mapping from state to scripts, in the order given."""
+    result: dict[str, tuple[Path, ...]] = {}
+    for text in config.getoption("--hook"):
+        state, separator, name = text.partition(":")
+        if not separator or not name:
+            raise UsageError(f"--hook {text!r} is not STATE:SCRIPT",
+                             command="pytest scenarios --hook prepared:break-it.sh")  # fmt: skip
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise UsageError(f"--hook {text!r}: there is no file {name}")
+        result[check_state(state)] = (*result.get(state, ()), path.resolve())
+    return result

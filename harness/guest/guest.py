@@ -114,9 +114,14 @@ class Guest:
             detail=f"console ({console.path}):\n{console.tail()}",
         )
 
+    def wait_answer(self) -> None:
+        """Wait for the first answered command after power-on."""
+        self._connections["root"] = self._connect("root", SSH_SECONDS)
+        self.root.run("true")
+
     def wait_booted(self) -> None:
         """Wait for the first answer over SSH and for systemd to settle."""
-        self._connections["root"] = self._connect("root", SSH_SECONDS)
+        self.wait_answer()
         # "degraded" is a fact about the guest, not a reason to stop.
         self.root.run("systemctl", "is-system-running", "--wait", timeout=60, check=False)
 

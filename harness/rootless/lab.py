@@ -151,6 +151,10 @@ class Lab:
             command="harness cache",
         )
 
+    def boot(self, cell: Cell, distro: Distro) -> Guest:
+        """A guest at power-on, from the image itself; nothing is saved."""
+        return self._boot(cell, self.image(cell, distro))
+
     def _state(
         self, cell: Cell, distro: Distro, image: Image, state: str, state_keys: Mapping[str, str]
     ) -> SavedState:

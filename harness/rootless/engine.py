@@ -24,8 +24,9 @@ set -eu
 root=$(mktemp -d)
 mkdir -p "$root/bin" "$root/etc" "$root/tmp" "$root/root"
 chmod 1777 "$root/tmp"
+for applet in $(busybox --list); do ln -sf busybox "$root/bin/$applet"; done
+rm -f "$root/bin/busybox"  # the list names busybox itself
 cp "$(command -v busybox)" "$root/bin/busybox"
-for applet in $("$root/bin/busybox" --list); do ln -sf busybox "$root/bin/$applet"; done
 printf 'root:x:0:0:root:/root:/bin/sh\\n' > "$root/etc/passwd"
 printf 'root:x:0:\\n' > "$root/etc/group"
 tar --numeric-owner --owner=0 --group=0 -C "$root" -c . | docker "$@" import - "$IMAGE"
@@ -91,18 +92,22 @@ def rootful(guest: Guest) -> Docker:
     return Docker(guest.root, "--host", "unix:///var/run/docker.sock")
 
 
-def install(guest: Guest) -> setuptool.ToolResult:
+def install(
+    guest: Guest, *options: str, session: Session | None = None,
+    env: Mapping[str, str] | None = None,
+) -> setuptool.ToolResult:  # fmt: skip
     """``dockerd-rootless-setuptool.sh install``, again where the tool lost its own race.
 
     The units of 20.10 are ``Type=simple``: the tool sleeps three seconds and then asks the
     daemon, which a slow guest has not started by then.  That is no fault of the distro, and the
     second run finds the daemon up.  Raises :class:`GuestRefusal` when the tool hangs.
     """
+    login = session or guest.user
     try:
-        result = setuptool.run(guest.user, "install")
+        result = setuptool.run(login, "install", *options, env=env)
         if result.exit_status != 0 and RACE in result.stderr and _unit_active(guest):
             guest.wait_until(rootless(guest).answers, "the daemon", START_SECONDS)
-            again = setuptool.run(guest.user, "install")
+            again = setuptool.run(login, "install", *options, env=env)
             note = "(the daemon was slower than the tool's three seconds; once more)"
             result = replace(again, transcript=f"{result.transcript}\n{note}\n{again.transcript}")
     except CommandTimeout as error:

@@ -1,0 +1,92 @@
+"""Installing with the setup tool: what became of it, in the words that rules predict with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+from harness.guest.guest import Guest
+from harness.guest.session import Session
+from harness.rootless import engine, setuptool
+from harness.rootless.attempt import words_of_check
+from harness.rootless.expectations.start import reason_in
+from harness.rootless.setuptool import ToolResult
+
+_NO_CLIENT = re.compile(r"/docker: (not found|No such file)")
+_STARTED = "starting systemd service"
+# Out of every directory that a login or the tool looks into; printed is where it was.
+_HIDE = """
+for directory in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; do
+    [ -e "$directory/$1" ] || [ -L "$directory/$1" ] || continue
+    mv "$directory/$1" "$directory/.$1.hidden" && echo "$directory/$1"
+done
+"""
+_SHOW = """
+for directory in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; do
+    [ -e "$directory/.$1.hidden" ] || [ -L "$directory/.$1.hidden" ] || continue
+    mv "$directory/.$1.hidden" "$directory/$1"
+done
+"""
+
+
+def words_of_install(result: ToolResult, log: str = "") -> str:
+    """What `install` came to, in the words of requirements.py; *log* is the daemon's."""
+    if result.exit_status == 0:
+        return "systemd not detected" if setuptool.NO_SYSTEMD in result.stdout else "installed"
+    if _NO_CLIENT.search(result.stderr):
+        return "failed: docker not beside the tool"
+    if _STARTED in result.stdout:
+        return f"failed: {reason_in(log) or 'unknown reason'}"
+    return f"failed: {words_of_check(result)}"
+
+
+def outcome(guest: Guest, result: ToolResult) -> str:
+    """:func:`words_of_install` with the log of the guest's daemon."""
+    return words_of_install(result, "" if result.exit_status == 0 else engine.daemon_log(guest))
+
+
+def error_of(result: ToolResult) -> str:
+    """The first error that the tool gives, without its tag; empty for none."""
+    tag = "[ERROR] "
+    lines = [line for line in result.stderr.splitlines() if line.startswith(tag)]
+    return lines[0].removeprefix(tag) if lines else ""
+
+
+def exports(result: ToolResult) -> dict[str, str]:
+    """The variables that `install` tells the user to export, as printed."""
+    found = re.findall(r"^export (\w+)=(.*)$", result.stdout, re.MULTILINE)
+    return dict(found)
+
+
+def hide(root: Session, name: str) -> str:
+    """Take a program away from everybody.  Returns where it was."""
+    where = root.sh(_HIDE, name).stdout.strip()
+    assert where, f"{name} is in no directory of programs"
+    return where
+
+
+def show(root: Session, name: str) -> None:
+    """Put back what :func:`hide` took."""
+    root.sh(_SHOW, name)
+
+
+def suite_layout(guest: Guest) -> str:
+    """Undo the repair of the layout: only the package's own files stay.
+
+    Returns the directory into which the package puts the setup tool.
+    """
+    tool = guest.facts.setuptool
+    assert tool, "no setup tool is installed"
+    directory = PurePosixPath(guest.root.run("readlink", "-f", tool).stdout.strip()).parent
+    for name in (setuptool.NAME, "dockerd-rootless.sh"):
+        link = str(PurePosixPath(tool).parent / name)
+        if guest.root.run("test", "-L", link, check=False).ok:
+            guest.root.run("rm", link)
+    return str(directory)
+
+
+def path_with(session: Session, directory: str) -> Mapping[str, str]:
+    """PATH of the login with *directory* in front."""
+    path = session.sh("echo $PATH").stdout.strip()
+    return {"PATH": f"{directory}:{path}"}

@@ -1,0 +1,162 @@
+"""dockerd-rootless-setuptool.sh: what it says where something is missing, and otherwise."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from harness.guest.guest import Guest
+from harness.guest.session import Session
+from harness.rootless import engine, installing, setuptool
+from harness.rootless.attempt import words_of_check
+from harness.rootless.expectations import requirements
+from harness.rootless.setuptool import ToolResult
+from harness.session.decide import Decider
+
+pytestmark = [pytest.mark.setuptool, pytest.mark.state("prepared")]
+
+
+def tool(guest: Guest, *arguments: str, session: Session | None = None) -> ToolResult:
+    """The setup tool by its path, so that it is found whatever the login's PATH."""
+    return setuptool.run(session or guest.user, *arguments, path=guest.facts.setuptool)
+
+
+def refused_install(guest: Guest, decide: Decider, key: str) -> None:
+    """Run `install` where it is expected to stop early, and decide *key* by what it says."""
+    result = tool(guest, "install")
+    decide(key, installing.outcome(guest, result), result.transcript)
+
+
+@pytest.mark.claims("P8", "P8.commands", "P8.as_root", "P12", "P12.exit", "D8.unknown_command",
+                    "D8.no_command", "D8.as_root")  # fmt: skip
+def test_words(guest: Guest, decide: Decider) -> None:
+    """The tool explains itself to everybody, checks for users only, and knows its commands."""
+    usage = tool(guest, "--help")
+    decide("P8", usage.exit_status, usage.transcript)
+    commands = re.findall(r"^  ([a-z]+) {2,}\S", usage.stdout, re.MULTILINE)
+    decide("P8.commands", " ".join(commands), usage.transcript)
+    usage = tool(guest, "--help", session=guest.root)
+    decide("P8.as_root", usage.exit_status, usage.transcript)
+
+    checked = tool(guest, "check")
+    last = checked.stdout.splitlines()[-1:]
+    said = words_of_check(checked)
+    if said == "satisfied" and last != [setuptool.SATISFIED]:
+        said = f"satisfied, and then: {last}"
+    decide("P12", said, checked.transcript)
+    decide("P12.exit", checked.exit_status, checked.transcript)
+
+    unknown = tool(guest, "checks")
+    decide("D8.unknown_command", unknown.exit_status, unknown.transcript)
+    bare = tool(guest)
+    decide("D8.no_command", bare.exit_status, bare.transcript)
+    root = tool(guest, "check", session=guest.root)
+    decide("D8.as_root", installing.error_of(root), root.transcript)
+
+
+@pytest.mark.claims("D8.newuidmap", "D8.uninstall_blocked", "P9", "D8.iptables",
+                    "P12.missing_rootlesskit", "D8.not_on_path")  # fmt: skip
+def test_missing_programs(guest: Guest, decide: Decider) -> None:
+    """For each missing program that the tool looks for it prints what root has to run."""
+    installing.hide(guest.root, "newuidmap")
+    refused_install(guest, decide, "D8.newuidmap")
+    uninstall = tool(guest, "uninstall")
+    decide("D8.uninstall_blocked", words_of_check(uninstall), uninstall.transcript)
+    # Something is missing now, so the bare command has something to list.
+    bare = tool(guest)
+    lists = requirements.missing_in(bare.stdout + bare.stderr) or bare.instructions
+    told = "lists missing requirements" if lists else installing.error_of(bare)
+    decide("P9", told, bare.transcript)
+    installing.show(guest.root, "newuidmap")
+
+    installing.hide(guest.root, "iptables")
+    refused_install(guest, decide, "D8.iptables")
+    installing.show(guest.root, "iptables")
+
+    installing.hide(guest.root, "rootlesskit")
+    checked = tool(guest, "check")
+    decide("P12.missing_rootlesskit", words_of_check(checked), checked.transcript)
+    installing.show(guest.root, "rootlesskit")
+
+    installing.hide(guest.root, "dockerd-rootless.sh")
+    checked = tool(guest, "check")
+    decide("D8.not_on_path", installing.error_of(checked), checked.transcript)
+
+
+@pytest.mark.claims("D8.subuid", "D8.subgid", "P10")
+def test_missing_ids(guest: Guest, decide: Decider) -> None:
+    """Without subordinate ids the tool prints the lines to append, which only root may append."""
+    for key, path in (("D8.subuid", "/etc/subuid"), ("D8.subgid", "/etc/subgid")):
+        lines = guest.root.read(path)
+        guest.root.run("sed", "-i", f"/^{guest.access.user}:/d", path)
+        refused_install(guest, decide, key)
+        guest.root.write(path, lines)
+
+    append = 'for file; do echo "$USER:200000:65536" >> "$file" || exit; done'
+    added = guest.user.sh(append, "/etc/subuid", "/etc/subgid", check=False)
+    denied = "permission denied" if "Permission denied" in added.stderr else "failed"
+    decide("P10", "appended" if added.ok else denied, added)
+
+
+@pytest.mark.claims("D8.userns_clone", "D8.max_user_namespaces", "D8.module")
+def test_kernel(guest: Guest, decide: Decider) -> None:
+    """For each switch of the kernel that is off the tool prints how to turn it on."""
+    for key, name in (
+        ("D8.userns_clone", "kernel.unprivileged_userns_clone"),
+        ("D8.max_user_namespaces", "user.max_user_namespaces"),
+    ):
+        before = guest.facts.sysctls.get(name)
+        if before is None:
+            decide.not_applicable(key, f"the kernel has no {name}")
+            continue
+        guest.root.run("sysctl", "-q", "-w", f"{name}=0")
+        refused_install(guest, decide, key)
+        guest.root.run("sysctl", "-q", "-w", f"{name}={before}")
+
+    module = requirements.required_module(guest.facts)
+    builtin = guest.root.sh(
+        'grep -q "/$1.ko" "/lib/modules/$(uname -r)/modules.builtin"', module, check=False
+    )
+    if builtin.ok:
+        decide.not_applicable("D8.module", f"{module} is built into the kernel")
+        return
+    unloaded = guest.root.sh(
+        'lsmod | grep -qw "^$1" || exit 0; modprobe -r "$1"', module, check=False
+    )
+    assert unloaded.ok, unloaded.transcript
+    checked = tool(guest, "check")
+    decide("D8.module", words_of_check(checked), checked.transcript)
+
+
+@pytest.mark.claims("D8.no_runtime_directory", "D8.newgidmap")
+def test_unforeseen(guest: Guest, decide: Decider) -> None:
+    """Without a runtime directory the tool gives up; that newgidmap is missing the daemon tells."""
+    directory = guest.facts.xdg_runtime_dir
+    assert directory, "the login has no runtime directory to take away"
+    # The bus of a user manager that is older than the package of the bus is not there yet.
+    bus = guest.user.sh("systemctl --user daemon-reload && systemctl --user start dbus.socket",
+                        check=False)  # fmt: skip
+    assert bus.ok, bus.transcript
+    address = f"DBUS_SESSION_BUS_ADDRESS=unix:path={directory}/bus"
+    environment = ("env", "-u", "XDG_RUNTIME_DIR", address)
+    session = guest.user.run(*environment, "systemctl", "--user", "show-environment", check=False)
+    assert session.ok, session.transcript
+    result = setuptool.plain(
+        guest.user.run(*environment, guest.facts.setuptool, "install", check=False)
+    )
+    decide("D8.no_runtime_directory", installing.outcome(guest, result), result.transcript)
+
+    installing.hide(guest.root, "newgidmap")
+    result = tool(guest, "install")
+    evidence = f"{result.transcript}\n{engine.daemon_log(guest, 30)}"
+    decide("D8.newgidmap", installing.outcome(guest, result), evidence)
+
+
+@pytest.mark.claims("D8.range_size")
+def test_small_range(guest: Guest, decide: Decider) -> None:
+    """A range of ids that is too small is not noticed by the tool."""
+    for path in ("/etc/subuid", "/etc/subgid"):
+        guest.root.write(path, f"{guest.access.user}:100000:1000\n")
+    result = engine.install(guest)
+    decide("D8.range_size", installing.outcome(guest, result), result.transcript)

@@ -1,0 +1,60 @@
+"""Each rule's opposite: a guest is broken on purpose, and the right claims turn, no other.
+
+The cases are data, in negatives/*.toml.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.vm.conftest import ROOT, Outcome
+
+QUIET = {"holds", "not-applicable", "known-issue"}
+
+
+def cases() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for path in sorted((Path(__file__).parent / "negatives").glob("*.toml")):
+        found += tomllib.loads(path.read_text())["negative"]
+    return found
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda case: str(case["name"]))
+def test_the_right_claims_turn(
+    case: dict[str, Any], run_scenarios: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    arguments: list[str] = []
+    if "hook" in case:
+        script = tmp_path / "hook.sh"
+        script.write_text(case["hook"]["script"] + "\n")
+        arguments += ["--hook", f"{case['hook']['state']}:{script}"]
+    if "kernel_args" in case:
+        arguments += ["--kernel-args", case["kernel_args"]]
+    words = case["select"].split()
+    files = [f"scenarios/{word}" for word in words if ".py" in word] or ["scenarios"]
+    expression = " ".join(word for word in words if ".py" not in word)
+    outcome = run_scenarios(*files, *(["-k", expression] if expression else []), *arguments)
+    report = outcome.screen[-6000:]
+    for key, verdict in case["turns"].items():
+        assert verdict in outcome.verdicts(key), f"{key}: {outcome.verdicts(key)}\n{report}"
+    for key in case.get("keeps", []):
+        assert outcome.verdicts(key), f"{key} was not decided\n{report}"
+        assert outcome.verdicts(key) <= QUIET, f"{key}: {outcome.verdicts(key)}\n{report}"
+    turned = {key for key in outcome.rows if not outcome.verdicts(key) <= QUIET}
+    # A drifted trait also shows in the row of its own name.
+    claims = {key for key in turned if key[:1].isupper()}
+    assert claims <= set(case["turns"]), f"also turned: {claims - set(case['turns'])}\n{report}"
+    findings = {"violated", "drift", "flaky"} & set(case["turns"].values())
+    assert outcome.status == (1 if findings else 0), report
+
+
+def test_every_case_names_files_that_exist() -> None:
+    for case in cases():
+        for word in case["select"].split():
+            if ".py" in word:
+                assert (ROOT / "scenarios" / word.split("::")[0]).is_file(), case["name"]

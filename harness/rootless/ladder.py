@@ -46,6 +46,7 @@ def definition(state: str, cell: Cell, distro: Distro) -> Any:
             distro.package_manager,
             list(engine_packages(cell, distro)),
             [[hint.name, *hint.commands] for hint in distro.hints],
+            "log in again",
         ]
     if state == "daemon":
         return engine.recipe()
@@ -73,3 +74,14 @@ def _prepare(guest: Guest, cell: Cell, distro: Distro, log: Log) -> None:
             # One that fails is not the end: what it leaves undone shows as a fact.
             result = guest.root.run("sh", "-c", command, timeout=HINT_SECONDS, check=False)
             log(result.transcript)
+    _log_in_again(guest)
+
+
+def _log_in_again(guest: Guest) -> None:
+    """End the user's sessions and manager: the next login is the first with what was installed.
+
+    The manual asks for it after dbus-user-session.  Without the user's bus no container starts.
+    """
+    guest.disconnect()
+    guest.root.run("loginctl", "terminate-user", guest.access.user, check=False)
+    guest.user.run("true")

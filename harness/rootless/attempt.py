@@ -1,0 +1,81 @@
+"""Attempts that may fail: what the setup tool says, and how starting the daemon ends.
+
+Both answers are in the words that rules predict with, so a scenario hands them to ``decide``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.guest.guest import Guest
+from harness.guest.session import Result
+from harness.rootless import engine, setuptool
+from harness.rootless.expectations import requirements, start
+from harness.rootless.setuptool import ToolResult
+
+# Ends when the daemon answers, or when dockerd-rootless.sh does; prints the log either way.
+_START = """
+log="$HOME/$1"; shift
+setsid dockerd-rootless.sh "$@" > "$log" 2>&1 < /dev/null &
+pid=$!
+while kill -0 "$pid" 2> /dev/null; do
+    if docker version > /dev/null 2>&1; then echo "the daemon answers"; exit 0; fi
+    sleep 0.3
+done
+wait "$pid"
+echo "dockerd-rootless.sh ended with $?"
+cat "$log"
+exit 1
+"""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """``outcome`` in a rule's words, and what it was read from."""
+
+    outcome: str
+    evidence: str
+
+
+def words_of_check(result: ToolResult) -> str:
+    """What `check` answered, in the words of requirements.py."""
+    if result.satisfied:
+        return "satisfied"
+    text = result.stdout + result.stderr
+    if "is running and accessible" in text:
+        return "refused: rootful Docker"
+    if "XDG_RUNTIME_DIR" in result.stderr:
+        return "refused: XDG_RUNTIME_DIR"
+    if missing := requirements.missing_in(text):
+        return f"missing: {', '.join(missing)}"
+    if "rootlesskit" in result.stderr:
+        return "smoke test fails"
+    return "silent failure" if not text.strip() else "unknown answer"
+
+
+def check(guest: Guest) -> Attempt:
+    """Ask the setup tool, as the user, whether the requirements are met."""
+    result = setuptool.run(guest.user, "check")
+    return Attempt(words_of_check(result), result.transcript)
+
+
+def words_of_start(result: Result) -> str:
+    """How :data:`_START` ended, in the words of start.py."""
+    if result.ok:
+        return "starts"
+    return f"fails: {start.reason_in(result.stdout + result.stderr) or 'unknown reason'}"
+
+
+def begin(guest: Guest, *flags: str) -> Attempt:
+    """Start the daemon by hand; a unit of it that runs is stopped before.
+
+    The log is followed until the daemon answers or the starting script gives up.
+    """
+    guest.user.run("systemctl", "--user", "stop", "docker.service", check=False)
+    result = guest.user.sh(
+        f"PATH=/usr/bin:/sbin:/usr/sbin:$PATH{_START}", engine.MANUAL_LOG, *flags,
+        env={"DOCKER_HOST": engine.docker_host(guest)}, timeout=engine.START_SECONDS, check=False,
+    )  # fmt: skip
+    return Attempt(words_of_start(result), "\n".join(
+        ("$ dockerd-rootless.sh", result.stdout.strip(), result.stderr.strip())
+    ).strip())  # fmt: skip

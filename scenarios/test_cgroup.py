@@ -1,0 +1,177 @@
+"""Resource limits: what the container is told, and whether it bites."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.guest.guest import Guest
+from harness.guest.session import Result
+from harness.rootless.engine import Docker
+from harness.rootless.expectations import cgroup
+from harness.session.decide import Decider
+
+pytestmark = [pytest.mark.cgroup]
+
+# Each prints the limit as the container's cgroup holds it (version 2, else version 1), and then
+# tries to exceed it.  What cannot fork any more must use the shell's own commands.
+MEMORY = """
+{ cat /sys/fs/cgroup/memory.max || cat /sys/fs/cgroup/memory/memory.limit_in_bytes || echo max
+} 2> /dev/null | sed 's/^/limit /'
+dd if=/dev/zero of=/dev/null bs=256M count=1
+echo "status $?"
+cat /sys/fs/cgroup/memory.events 2> /dev/null
+"""
+CPU = """
+{ cat /sys/fs/cgroup/cpu.max || cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us || echo max
+} 2> /dev/null | sed 's/^/limit /'
+look() {
+    read -r up rest < /proc/uptime
+    echo "$1_uptime $up"
+    cat /sys/fs/cgroup/cpu.stat 2> /dev/null | sed "s/^/$1_/"
+}
+look before
+timeout 4 sh -c 'while :; do :; done'
+look after
+"""
+PIDS = """
+for file in /sys/fs/cgroup/pids.max /sys/fs/cgroup/pids/pids.max; do
+    [ -r "$file" ] && { read -r limit < "$file"; break; }
+done
+echo "limit ${limit:-max}"
+bomb() {
+    [ "$1" -gt 0 ] || { sleep 60; return; }
+    bomb $(($1 - 1)) &
+    bomb $(($1 - 1)) &
+    wait
+}
+bomb 6 &
+read -r up rest < /proc/uptime
+end=$((${up%.*} + 5))
+most=0
+while [ "${up%.*}" -lt "$end" ]; do
+    set -- /proc/[0-9]*
+    [ $# -gt "$most" ] && most=$#
+    read -r up rest < /proc/uptime
+done
+echo "most $most"
+"""
+QUOTA = 0.5  # of cgroup.FLAGS["cpu"]
+PIDS_LIMIT = 50
+KILLED = 137
+PIDS_RUN = f"docker run --rm {cgroup.FLAGS['pids']} busybox sh -c (a fork bomb)"
+CANNOT_FORK = "can't fork"
+ENDLESS = 1 << 60  # version 1 writes no limit as the largest number of pages
+
+
+def numbers(result: Result) -> dict[str, str]:
+    """The script's ``name value`` lines."""
+    pairs = (line.split(maxsplit=1) for line in result.stdout.splitlines())
+    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
+
+
+def limit_text(text: str) -> str:
+    """The limit's text, or ``unlimited``."""
+    first = text.split()[0]
+    if first in ("max", "-1") or (first.isdecimal() and int(first) >= ENDLESS):
+        return "unlimited"
+    return text
+
+
+def run(docker: Docker, flag: str, script: str) -> tuple[Result, dict[str, str]]:
+    """A container with one of the flags; no numbers where it did not start."""
+    result = docker.run(cgroup.FLAGS[flag], "busybox", "sh", "-c", script, check=False)
+    return result, numbers(result)
+
+
+@pytest.mark.claims("P17.memory", "P17.memory_max")
+def test_memory(docker: Docker, decide: Decider) -> None:
+    """What a container allocates beyond --memory gets it killed."""
+    result, seen = run(docker, "memory", MEMORY)
+    if "status" not in seen:
+        effect = "error"
+    elif seen["status"] == "0":
+        effect = "ignored"
+    elif seen["status"] == str(KILLED) and int(seen.get("oom_kill", 0)) > 0:
+        effect = "enforced"
+    else:
+        effect = f"status {seen['status']}, {seen.get('oom_kill', 'no')} kills"
+    decide("P17.memory", effect, result)
+    decide("P17.memory_max", limit_text(seen["limit"]) if seen else "error", result)
+
+
+@pytest.mark.claims("P17.cpus", "P17.cpu_max")
+def test_cpus(docker: Docker, decide: Decider) -> None:
+    """A busy container gets no more processor time than --cpus grants.
+
+    Both sides of the ratio are the guest's own, so a busy host does not change it.
+    """
+    result, seen = run(docker, "cpu", CPU)
+    evidence = result.transcript
+    if "after_uptime" not in seen:
+        effect = "error"
+    else:
+        used = (_number(seen, "after_usage_usec") - _number(seen, "before_usage_usec")) / 1e6
+        ratio = used / (_number(seen, "after_uptime") - _number(seen, "before_uptime"))
+        throttled = _number(seen, "after_nr_throttled") > 0
+        effect = "enforced" if throttled and ratio <= QUOTA * 1.3 else "ignored"
+        evidence += f"\n{ratio:.2f} processors used, {'' if throttled else 'not '}throttled"
+    decide("P17.cpus", effect, evidence)
+    decide("P17.cpu_max", limit_text(seen["limit"]) if seen else "error", result)
+
+
+def _number(seen: dict[str, str], name: str) -> float:
+    return float(seen.get(name, 0))
+
+
+@pytest.mark.claims("P17.pids", "P17.pids_max")
+def test_pids(docker: Docker, decide: Decider) -> None:
+    """A fork bomb in a container stops at --pids-limit, and the guest lives on.
+
+    It would stop by itself at about 200 processes, so that it is harmless without a limit.
+    """
+    result, seen = run(docker, "pids", PIDS)
+    refused = result.stderr.count(CANNOT_FORK)
+    evidence = f"$ {PIDS_RUN}\n{result.stdout.strip()}\n{refused} times: {CANNOT_FORK}"
+    if "most" not in seen:
+        effect = "error"
+    elif int(seen["most"]) > PIDS_LIMIT:
+        effect = "ignored"
+    else:
+        effect = "enforced" if refused else f"{seen['most']} processes, none refused"
+    alive = docker("ps", check=False)
+    if not alive.ok:
+        effect += ", and the daemon is gone"
+    text = f"{evidence}\n{alive.transcript}" if seen else result.transcript
+    decide("P17.pids", effect, text)
+    decide("P17.pids_max", limit_text(seen["limit"]) if seen else "error", text)
+
+
+@pytest.mark.claims("P17.cgroup_version", "M12", "M12.top", "P18")
+def test_cgroup(guest: Guest, docker: Docker, decide: Decider) -> None:
+    """Whether containers have cgroups of their own, and what becomes of limits where not."""
+    version = docker("info", "--format", "{{.CgroupVersion}} {{.CgroupDriver}}")
+    decide("P17.cgroup_version", version.stdout.split()[0], version)
+
+    container = docker("run", "--detach", "busybox", "sleep", "600").stdout.strip()
+    pid = docker("inspect", "--format", "{{.State.Pid}}", container).stdout.strip()
+    groups = guest.root.run("cat", f"/proc/{pid}/cgroup")
+    manager = f"user@{guest.facts.uid}.service"
+    own = any(manager in line and container in line for line in groups.stdout.splitlines())
+    decide("M12", "supported" if own else "unsupported", groups)
+
+    top = docker("top", container, check=False)
+    listed = top.ok and "sleep 600" in top.stdout
+    decide("M12.top", "works" if listed else "fails", top)
+
+    driver = version.stdout.split()[-1]
+    if driver != "none":
+        decide("P18", f"the cgroup driver is {driver}", version)
+        return
+    files = "for file; do cat /sys/fs/cgroup/$file 2> /dev/null || echo max; done"
+    names = [name for name, _ in cgroup.FILES.values()]
+    result = docker.run(
+        *cgroup.FLAGS.values(), "busybox", "sh", "-c", files, "sh", *names, check=False
+    )
+    limits = {limit_text(line) for line in result.stdout.splitlines()}
+    ignored = result.ok and limits == {"unlimited"}
+    decide("P18", "ignored" if ignored else f"exit {result.exit_status}, {limits}", result)

@@ -94,6 +94,15 @@ class Decider:
             next_step="if the distro changed, update its declaration; else find what moved it",
         )  # fmt: skip
 
+    def traits_hold(self, probed: Mapping[str, str]) -> None:
+        """Record that all of the declared traits were probed as declared, in one row."""
+        self._add(
+            "traits", Verdict.HOLDS, expected=f"{len(probed)} as declared",
+            observed=f"{len(probed)} as declared", source="harness/distros",
+            because="the values that the distro is documented to have",
+            evidence="\n".join(f"{name}: {value}" for name, value in probed.items()),
+        )  # fmt: skip
+
     def not_applicable(self, key: str, reason: str) -> None:
         """Leave *key* undecided, with the fact that makes it so."""
         self._add(key, Verdict.NOT_APPLICABLE, note=reason)

@@ -1,0 +1,103 @@
+"""Looking at one container with the audit's eyes: its verdict, and what that was judged on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.errors import TestbedError
+from harness.guest.guest import Guest
+from harness.guest.session import Session
+from harness.rootless import engine
+from harness.rootless.audit import AuditReport, Evidence, Watch, audit, watch
+from harness.rootless.audit.judge import PRIVILEGE_ALLOWED, gains_privilege
+from harness.rootless.audit.model import Process
+from harness.rootless.engine import Docker
+
+CONTAINER = "looked-at"
+WAIT = ("/bin/busybox", "sleep", "600")
+ROOTFUL_SOCKET = "/var/run/docker.sock"
+
+
+@dataclass(frozen=True)
+class Look:
+    evidence: Evidence
+    report: AuditReport
+    label: str = ""  # of the container's init, as the security module in charge gives it
+
+    @property
+    def verdict(self) -> str:
+        return self.report.verdict
+
+    @property
+    def daemons(self) -> tuple[Process, ...]:
+        return tuple(p for p in self.evidence.processes if p.executable.name == "dockerd")
+
+    @property
+    def gained(self) -> tuple[str, ...]:
+        """The names of the files that gave a process privilege on the host."""
+        executions = self.evidence.executions or ()
+        initial = self.evidence.initial_userns
+        return tuple(
+            sorted({e.executable.name for e in executions if gains_privilege(e, initial)})
+        )
+
+    @property
+    def gains(self) -> str:
+        """In the words of the rules M2 and R4.  Nothing at all gained is an answer of its own:
+        without a helper no rootless daemon has started."""
+        others = [name for name in self.gained if name not in PRIVILEGE_ALLOWED]
+        if others:
+            return f"also: {' '.join(others)}"
+        return "only helpers" if self.gained else "not even helpers"
+
+
+def users_client(guest: Guest) -> tuple[Docker, str]:
+    """The client as the user has it, and the path of the socket that it speaks to.
+
+    That is whatever DOCKER_HOST or the selected context says.  Where nothing was selected, as
+    older setup tools leave it, it is the DOCKER_HOST that they ask the user to export.
+    """
+    asked = guest.user.run(
+        "docker", "context", "inspect", "-f", "{{.Name}} {{.Endpoints.docker.Host}}"
+    ).stdout.split()
+    name, host = asked[0], asked[-1]
+    if name == "default" and host == f"unix://{ROOTFUL_SOCKET}":
+        return engine.rootless(guest), engine.docker_host(guest).removeprefix("unix://")
+    return Docker(guest.user), host.removeprefix("unix://") if host.startswith("unix://") else ""
+
+
+def look(
+    guest: Guest, docker: Docker, api_socket: str, *run_options: str, subject: str,
+    start: Callable[[], object] | None = None,
+) -> Look:  # fmt: skip
+    """Run a container with *docker* and audit it, whatever daemon that turns out to reach.
+
+    The container's process is asked for through the same client, so a daemon that hides behind
+    the user's socket is found from its container as well as from the socket's owner.  *start*
+    restarts the daemon under watch.
+    """
+    with watch(guest.root) as watching:
+        if start is not None:
+            start()
+        docker("run", "-d", "--name", CONTAINER, *run_options, engine.IMAGE, *WAIT)
+        try:
+            told = docker("inspect", "-f", "{{.State.Pid}}", CONTAINER)
+            return look_at(guest, watching, int(told.stdout), api_socket, subject)
+        finally:
+            docker("rm", "-f", CONTAINER, check=False)
+
+
+def look_at(guest: Guest, watching: Watch, pid: int, api_socket: str, subject: str) -> Look:
+    """Audit the running container whose init is *pid*."""
+    seen = watching.collect(pid=pid, api_socket=api_socket, user=guest.access.user)
+    evidence = Evidence.from_json(seen, subject)
+    report = audit(evidence)
+    if report.verdict == "inconclusive":
+        raise TestbedError("the audit cannot decide on this guest", detail=str(report))
+    return Look(evidence, report, _label(guest.root, pid))
+
+
+def _label(root: Session, pid: int) -> str:
+    told = root.run("cat", f"/proc/{pid}/attr/current", check=False)
+    return told.stdout.strip("\0\n ")

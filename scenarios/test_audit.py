@@ -1,0 +1,81 @@
+"""Is it rootless at all: the audit of the user's own daemon."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+
+from harness.guest.guest import Guest
+from harness.rootless import engine
+from harness.rootless.engine import IMAGE, Docker
+from harness.rootless.looking import WAIT, Look, look, users_client
+from harness.session.decide import Decider
+
+pytestmark = [pytest.mark.audit]
+
+
+@pytest.mark.claims("P1", "R2", "R7", "R6", "D1", "D3", "D4", "M2", "R4")
+def test_rootless(guest: Guest, decide: Decider) -> None:
+    """No process of the daemon, its helpers or a container is root or was given a piece of it.
+
+    Looked at twice: as the user finds the daemon, behind whatever the client speaks to, and
+    once more while it is restarted, which shows the helpers at work.
+    """
+    client, api_socket = users_client(guest)
+    found = look(guest, client, api_socket, subject="the daemon as it was found")
+    evidence = str(found.report)
+    decide("R6", _container_root(found), evidence)
+    decide("D1", _owner(found), evidence)
+    decide("D3", _namespace(found), evidence)
+    decide("D4", _namespace_owner(found), evidence)
+
+    restart = functools.partial(engine.restart, guest)
+    restarted = look(guest, client, api_socket, subject="the daemon restarted", start=restart)
+    evidence = f"{evidence}\n{restarted.report}"
+    verdicts = {found.verdict, restarted.verdict}
+    for key in ("P1", "R2", "R7"):
+        decide(key, "rootless" if verdicts == {"rootless"} else "not rootless", evidence)
+    for key in ("M2", "R4"):
+        decide(key, restarted.gains, evidence)
+
+
+def _container_root(seen: Look) -> str:
+    init = seen.evidence.init
+    return "root" if 0 in init.uids else "not root"
+
+
+def _owner(seen: Look) -> str:
+    if not seen.daemons:
+        return "no dockerd behind the socket"
+    return "root" if any(0 in daemon.uids for daemon in seen.daemons) else "non-root"
+
+
+def _namespace(seen: Look) -> str:
+    if not seen.daemons:
+        return "no dockerd behind the socket"
+    above = {namespace.inode for namespace in seen.evidence.userns}
+    spaces = {daemon.userns for daemon in seen.daemons}
+    if seen.evidence.initial_userns in spaces:
+        return "the initial user namespace"
+    return "own user namespace" if spaces <= above else "the container is outside of it"
+
+
+def _namespace_owner(seen: Look) -> str:
+    owners = [namespace.owner for namespace in seen.evidence.userns]
+    if not owners:
+        return "no user namespace"
+    return "owner is root" if 0 in owners else "owner is the user"
+
+
+@pytest.mark.claims("R1")
+def test_manage(docker: Docker, decide: Decider) -> None:
+    """A user without privileges creates, runs, stops and removes containers."""
+    steps = {
+        "create": docker("create", "--name", "made", IMAGE, "true", check=False),
+        "run": docker("run", "-d", "--name", "running", IMAGE, *WAIT, check=False),
+        "stop": docker("stop", "-t", "0", "running", check=False),
+        "remove": docker("rm", "made", "running", check=False),
+    }
+    done = " ".join(name for name, result in steps.items() if result.ok)
+    decide("R1", done, "\n".join(result.transcript for result in steps.values()))

@@ -1,0 +1,35 @@
+"""Is a guest what its distro is documented to be?"""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.distros.base import Distro
+from harness.guest.guest import Guest
+from harness.matrix import Cell
+from harness.rootless import traits
+from harness.session.decide import Decider
+
+pytestmark = [pytest.mark.traits]
+
+
+@pytest.mark.state("prepared")
+def test_prepared(guest: Guest, distro: Distro, cell: Cell, decide: Decider) -> None:
+    """Every trait that the distro declares has that value once the guest is prepared."""
+    _compare(guest, distro, cell, decide)
+
+
+@pytest.mark.state("daemon")
+def test_with_daemon(guest: Guest, distro: Distro, cell: Cell, decide: Decider) -> None:
+    """Setting up the daemon and pulling an image in changes none of the declared traits."""
+    _compare(guest, distro, cell, decide)
+
+
+def _compare(guest: Guest, distro: Distro, cell: Cell, decide: Decider) -> None:
+    facts = guest.probe()
+    declared = distro.traits_of(cell)
+    drifted = traits.drifted(facts, declared)
+    for drift in drifted:
+        decide.trait_drifts(drift.name, drift.documented, drift.probed)
+    if not drifted:
+        decide.traits_hold({name: traits.trait(name).probe(facts) for name in declared})

@@ -154,9 +154,19 @@ def runs_without_session(facts: Facts) -> Prediction:
 @rule("D9", source=f"{MANUAL}, 'Prerequisites'")
 @needs_tool
 def rootful_disabled(facts: Facts) -> Prediction:
-    """`check` after `systemctl disable --now docker.service docker.socket`."""
+    """`check` of a user of the group docker after `systemctl disable --now docker.service
+    docker.socket` and the removal of /var/run/docker.sock."""
     changed = assume(facts, {"rootful-socket": "not writable"})
     return Prediction(requirements.check(changed), "/var/run/docker.sock not writable")
+
+
+@rule("D9.socket_left", source=f"{MANUAL}, 'Prerequisites'")
+@needs_tool
+def rootful_stopped(facts: Facts) -> Prediction:
+    """The same with the daemon switched off only: systemd leaves the socket where it was, and
+    the tool looks at nothing but whether it is writable (measured with 20.10.24)."""
+    changed = assume(facts, {"rootful-socket": "writable"})
+    return Prediction(requirements.check(changed), "/var/run/docker.sock left behind, writable")
 
 
 @rule("D10", source=INSTALL)

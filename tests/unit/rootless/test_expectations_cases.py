@@ -195,6 +195,7 @@ INSTALL: tuple[Case, ...] = (
     ("D14", "debian_12", SU, NA),
     ("D12", "suite_layout", {}, "/usr/bin"),
     ("D9", "debian_12", {"rootful-socket": "writable"}, "satisfied"),
+    ("D9.socket_left", "debian_12", {}, "refused: rootful Docker"),
     ("D10", "debian_12", {}, "failed: refused: rootful Docker"),
     ("D10.not_writable", "debian_12", {}, "installed"),
     ("D10.force", "debian_12", {}, "installed"),

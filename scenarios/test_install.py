@@ -1,0 +1,203 @@
+"""Installing the rootless daemon as a user, and what that leaves behind."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Iterator
+
+import pytest
+
+from harness.distros.base import Distro
+from harness.errors import TestbedError
+from harness.guest.guest import Guest
+from harness.guest.session import Result, Session
+from harness.packages import manager
+from harness.rootless import attempt, engine, installing, looking, setuptool, trial
+from harness.rootless.audit import watch
+from harness.rootless.engine import IMAGE, Docker
+from harness.rootless.expectations import predict
+from harness.rootless.setuptool import ToolResult
+from harness.session.decide import Decider
+
+pytestmark = [pytest.mark.install, pytest.mark.state("prepared")]
+
+
+@pytest.mark.claims("P13", "P13.exit", "D13", "P13.unit", "D13.enabled", "D13.unit_type",
+                    "D13.context", "D13.docker_host")  # fmt: skip
+def test_install(guest: Guest, decide: Decider) -> None:
+    """`install` makes, starts and enables a unit, makes a context, and says what to export."""
+    result = engine.install(guest)
+    said = installing.outcome(guest, result)
+    decide("P13", said, result.transcript)
+    decide("P13.exit", result.exit_status == 0, result.transcript)
+    decide("D13", said, result.transcript)
+    for key, verb in (("P13.unit", "is-active"), ("D13.enabled", "is-enabled")):
+        state = guest.user.run("systemctl", "--user", verb, "docker.service", check=False)
+        decide(key, state.stdout.strip(), state)
+    kind = guest.user.run(
+        "systemctl", "--user", "show", "-p", "Type", "docker.service", check=False
+    )
+    decide("D13.unit_type", kind.stdout.strip().removeprefix("Type="), kind)
+    contexts = guest.user.run(
+        "docker", "context", "ls", "--format", "{{.Name}} {{.Current}}", check=False
+    )
+    states = dict(line.split() for line in contexts.stdout.splitlines())
+    used = {"true": "created and used", "false": "created"}
+    decide("D13.context", used.get(states.get("rootless", ""), "none"), contexts)
+    decide("D13.docker_host", installing.exports(result).get("DOCKER_HOST", ""), result.transcript)
+
+
+@pytest.mark.claims("P14", "P2", "D2")
+def test_whole_way(guest: Guest, decide: Decider) -> None:
+    """From installing to a running container nothing but the id-map helpers gains privilege.
+
+    There is no sudo on the guest while the user does this, and root only watches.
+    """
+    if guest.facts.binary("sudo"):
+        installing.hide(guest.root, "sudo")
+    with watch(guest.root) as watching:
+        result = engine.install(guest)
+        assert result.exit_status == 0, result.transcript
+        path = guest.user.sh("echo $PATH").stdout.strip()
+        told = {k: v.replace("$PATH", path) for k, v in installing.exports(result).items()}
+        docker = Docker(guest.user, env=told)
+        docker.import_image()
+        run = docker.run(IMAGE, "echo", "hello", check=False)
+        decide("P14", run.exit_status, f"exported {told}\n{run.transcript}")
+
+        name = docker("run", "-d", IMAGE, *looking.WAIT).stdout.strip()
+        pid = int(docker("inspect", "-f", "{{.State.Pid}}", name).stdout)
+        api_socket = told["DOCKER_HOST"].removeprefix("unix://")
+        look = looking.look_at(guest, watching, pid, api_socket, "the user's installation")
+    evidence = f"{result.transcript}\n{look.report}\ngained: {', '.join(look.gained)}"
+    innocent = look.gains == "only helpers"
+    decide("P2", "no privilege used" if innocent else f"privilege used: {look.gains}", evidence)
+    unprivileged = all(test.passed for test in look.report.tests if test.number == 6)
+    decide("D2", "no privilege used" if unprivileged else "privilege at hand", evidence)
+
+
+def start_rootful(guest: Guest) -> None:
+    """The system's daemon as the package has it."""
+    started = guest.root.run("systemctl", "start", "docker.service", timeout=60, check=False)
+    if not (started.ok and engine.rootful(guest).answers()):
+        raise TestbedError("the system's daemon does not start", detail=started.transcript)
+
+
+@pytest.mark.claims("D10.not_writable")
+def test_beside_rootful(guest: Guest, decide: Decider) -> None:
+    """A system-wide daemon that the user has no access to does not stop `install`."""
+    start_rootful(guest)
+    result = engine.install(guest)
+    decide("D10.not_writable", installing.outcome(guest, result), result.transcript)
+
+
+@contextlib.contextmanager
+def docker_group_login(guest: Guest) -> Iterator[Session]:
+    """A login of the user as a member of the group that may use the system-wide daemon."""
+    guest.root.run("usermod", "-aG", "docker", guest.access.user)
+    login = guest.new_login()
+    try:
+        may = login.run("test", "-w", "/var/run/docker.sock", check=False)
+        assert may.ok, f"the user may not write to the socket: {login.run('id').stdout}"
+        yield login
+    finally:
+        login.close()
+
+
+@pytest.mark.claims("D10", "D9.socket_left", "D9")
+def test_switch_rootful_off(guest: Guest, decide: Decider, distro: Distro) -> None:
+    """Who may use the system-wide daemon has to switch it off first, and to remove its socket."""
+    start_rootful(guest)
+    with docker_group_login(guest) as login:
+        result = setuptool.run(login, "install")
+        decide("D10", installing.outcome(guest, result), result.transcript)
+        for hint, key in (("rootful-off", "D9.socket_left"), ("rootful-socket", "D9")):
+            for command in distro.hint(hint).commands:
+                done = guest.root.run("sh", "-c", command, timeout=60, check=False)
+                assert done.ok, done.transcript
+            left = login.sh("ls -l /var/run/docker.sock", check=False)
+            checked = setuptool.run(login, "check")
+            evidence = f"{done.transcript}\n{left.transcript}\n{checked.transcript}"
+            decide(key, attempt.words_of_check(checked), evidence)
+
+
+@pytest.mark.claims("D10.force", "D11")
+def test_force(guest: Guest, decide: Decider) -> None:
+    """Who may use the system-wide daemon can insist, and then has both daemons."""
+    start_rootful(guest)
+    with docker_group_login(guest) as login:
+        result = engine.install(guest, "--force", session=login)
+        decide("D10.force", installing.outcome(guest, result), result.transcript)
+    info = guest.root.run(
+        "docker", "-c", "default", "info", "--format", "{{json .SecurityOptions}}", check=False
+    )
+    seen = "rootless" if "rootless" in info.stdout else "rootful"
+    decide("D11", seen if info.ok else "no answer", info)
+
+
+def through_su(guest: Guest, *argv: str, timeout: float | None = None) -> Result:
+    """A command of the user who was reached from root by `su -`, which makes no session."""
+    return guest.root.run(
+        "su", "-", guest.access.user, "-c", shlex.join(argv), check=False, timeout=timeout
+    )
+
+
+@pytest.mark.claims("D8.no_session", "P14.no_session")
+def test_no_session(guest: Guest, decide: Decider) -> None:
+    """Without a session `install` leaves starting to the user; containers then need no systemd."""
+    session = through_su(guest, "systemctl", "--user", "show-environment")
+    if session.ok:
+        for key in decide.undecided():
+            decide.not_applicable(key, "`su -` gives the user a systemd session here")
+        return
+    installed = through_su(guest, guest.facts.setuptool, "install", timeout=60)
+    result: ToolResult = setuptool.plain(installed)
+    decide("D8.no_session", installing.outcome(guest, result), result.transcript)
+
+    directory = installing.exports(result).get("XDG_RUNTIME_DIR", "")
+    assert directory, result.transcript
+    started = through_su(
+        guest, "env", f"XDG_RUNTIME_DIR={directory}", "sh", "-c",
+        "PATH=/usr/bin:/sbin:/usr/sbin:$PATH setsid dockerd-rootless.sh "
+        f"> {engine.MANUAL_LOG} 2>&1 < /dev/null & sleep 0.2",
+    )  # fmt: skip
+    assert started.ok, started.transcript
+    docker = Docker(guest.user, env={"DOCKER_HOST": f"unix://{directory}/docker.sock"})
+    guest.wait_until(docker.answers, "an answer of the rootless daemon", engine.START_SECONDS)
+    docker.import_image()
+    run = docker.run(IMAGE, "true", check=False)
+    decide("P14.no_session", "runs" if run.ok else "fails", run)
+
+
+@pytest.mark.claims("M18", "P3", "M18.start", "M18.accepted")
+def test_start_by_hand(guest: Guest, decide: Decider) -> None:
+    """The daemon starts from its script, and from 20.10 on needs no --experimental."""
+    plain = trial.start(guest)
+    wanted = "experimental" in plain.log and not plain.starts
+    decide("M18", "refused" if wanted else plain.outcome, plain.log)
+    decide("P3", "refused" if wanted else plain.outcome, plain.log)
+    experimental = trial.start(guest, "--experimental")
+    decide("M18.accepted", experimental.outcome, experimental.log)
+    answer = experimental.docker("version", check=False)
+    decide("M18.start", answer.ok, answer)
+
+
+@pytest.mark.claims("P4", "P7", "P7.storage", "D16", "D18")
+def test_packages(guest: Guest, decide: Decider, distro: Distro) -> None:
+    """Where the documents name packages, these are the ones that bring rootless mode."""
+    facts = guest.facts
+    version = manager(distro.package_manager, guest.root).owner(facts.setuptool)
+    decide("D16", version, f"{facts.setuptool} belongs to {version or 'no package'}")
+    packaged = facts.packages.get("docker-rootless", "")
+    decide("P4", facts.engine_version >= (20, 10, 14), f"docker-rootless {packaged or 'missing'}")
+    checked = attempt.check(guest)
+    decide("P7", checked.outcome, checked.evidence)
+    if predict("P7.storage", facts).applies:
+        if facts.binary("fuse-overlayfs"):
+            installing.hide(guest.root, "fuse-overlayfs")
+        started = trial.start(guest)
+        decide("P7.storage", started.outcome, started.log)
+    else:
+        decide.not_applicable("P7.storage", predict("P7.storage", facts).because)
+    decide("D18", "unsupported" if facts.arch == "s390x" else "supported", facts.arch)

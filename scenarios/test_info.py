@@ -1,0 +1,84 @@
+"""What the rootless daemon says of itself, and of its containers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.guest.guest import Guest
+from harness.rootless import attempt
+from harness.rootless.engine import Docker
+from harness.session.decide import Decider
+
+pytestmark = [pytest.mark.info]
+
+UNIT = ".config/systemd/user/docker.service"
+
+
+def security_options(info: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """``name=seccomp,profile=default`` → ``{"seccomp": {"profile": "default"}}``."""
+    options = {}
+    for text in info["SecurityOptions"]:
+        fields = dict(field.partition("=")[::2] for field in text.split(","))
+        options[fields.pop("name", text)] = fields
+    return options
+
+
+@pytest.mark.claims("M24", "D19.rootless", "D19.seccomp", "D19.cgroupns", "M13", "M25")
+def test_info(docker: Docker, decide: Decider) -> None:
+    """`docker info` names rootless mode, its security options and its cgroup driver."""
+    shown = docker("info")
+    info = docker.info()
+    options = security_options(info)
+    evidence = f"SecurityOptions: {info['SecurityOptions']}\n{shown.transcript}"
+    decide("M24", "rootless" in options, evidence)
+    decide("D19.rootless", "rootless" in options, evidence)
+    decide("D19.seccomp", options.get("seccomp", {}).get("profile", "none"), evidence)
+    decide("D19.cgroupns", "cgroupns" in options, evidence)
+    decide("M13", "present" if "apparmor" in options else "absent", evidence)
+    decide("M25", info["CgroupDriver"], f"CgroupDriver: {info['CgroupDriver']}\n{evidence}")
+
+
+@pytest.mark.claims("D19.context", "D14")
+def test_installed(guest: Guest, docker: Docker, decide: Decider) -> None:
+    """Installing leaves a unit of the user's own, and a context that the client uses."""
+    shown = guest.user.run("env", "-u", "DOCKER_HOST", "-u", "DOCKER_CONTEXT", "docker", "info",
+                           check=False)  # fmt: skip
+    names = [
+        line.split(":", 1)[1].strip()
+        for line in shown.stdout.splitlines()
+        if line.strip().startswith("Context:")
+    ]
+    decide("D19.context", names[0] if names else "none", shown)
+
+    places = guest.user.run(
+        "systemctl", "--user", "show", "--property=FragmentPath", "--value", "docker.service",
+        check=False,
+    )  # fmt: skip
+    home = guest.user.sh('printf %s "$HOME"').stdout
+    decide("D14", places.stdout.strip().removeprefix(f"{home}/") or "none", places)
+
+
+@pytest.mark.claims("M13.profile", "M12.top")
+def test_container_from_outside(guest: Guest, docker: Docker, decide: Decider) -> None:
+    """A rootless container is confined by no AppArmor profile; its processes can be listed."""
+    container = docker("run", "-d", "busybox", "sleep", "600").stdout.strip()
+    pid = docker("inspect", "--format", "{{.State.Pid}}", container).stdout.strip()
+    command = guest.root.run("cat", f"/proc/{pid}/cmdline").stdout
+    assert "sleep" in command, f"{pid} is {command!r}, not the container's init"
+    label = guest.root.run("cat", f"/proc/{pid}/attr/current", check=False)
+    words = label.stdout.replace("\0", "").split()
+    decide("M13.profile", words[0] if label.ok and words else "none", label)
+
+    top = docker("top", container, check=False)
+    listed = top.ok and any("sleep 600" in line for line in top.stdout.splitlines()[1:])
+    decide("M12.top", "works" if listed else "fails", top)
+
+
+@pytest.mark.claims("M25.systemd_setting")
+def test_systemd_cgroup_driver_asked_for(guest: Guest, decide: Decider) -> None:
+    """The systemd cgroup driver can be asked for where systemd and cgroup v2 are there."""
+    tried = attempt.begin(guest, "--exec-opt", "native.cgroupdriver=systemd")
+    refused = tried.outcome == "fails: cgroup driver"
+    decide("M25.systemd_setting", "refused" if refused else tried.outcome, tried.evidence)

@@ -1,0 +1,118 @@
+"""What is not rootless, and has to be told from it: controls of the audit."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from harness.errors import TestbedError
+from harness.guest.guest import Guest
+from harness.guest.session import CommandTimeout
+from harness.rootless import engine
+from harness.rootless.audit import watch
+from harness.rootless.engine import Docker
+from harness.rootless.expectations import examples, predict
+from harness.rootless.looking import ROOTFUL_SOCKET, Look, look, look_at
+from harness.session.decide import Decider
+
+pytestmark = [pytest.mark.audit]
+
+START_SECONDS = 60.0
+ELSEWHERE = (*examples.ROOTLESS, *examples.NOT_ROOTLESS, *examples.PACKAGED_NOWHERE)
+
+# A container runtime that is root only while it sets up: it is given root by the setuid bit,
+# makes namespaces that root owns, and hands the container over to the user.
+SETUID_RUNTIME = """
+set -e
+install -m 4755 "$(command -v unshare)" /usr/local/bin/setuid-runtime
+mkdir -p /srv/setuid-container/bin
+cp "$(command -v busybox)" /srv/setuid-container/bin/busybox
+"""
+RUN_SETUID = """
+/usr/local/bin/setuid-runtime --mount --pid --fork --root=/srv/setuid-container \
+    --setgid "$(id -g)" --setuid "$(id -u)" /bin/busybox sleep 600 < /dev/null > /dev/null 2>&1 &
+echo $!
+"""
+
+
+@pytest.mark.claims("R3", "R13", "R12", "R14", "M13.rootful_control")
+def test_rootful(guest: Guest, decide: Decider) -> None:
+    """A container is not rootless under a daemon that is root, however little it may itself be.
+
+    Told apart are a container process that is not root, a user who is let in by the group, and
+    a container whose root is remapped; and there AppArmor confines the container.
+    """
+    rootful = _start_rootful(guest)
+    user = f"{guest.facts.uid}:{guest.facts.uid}"
+    seen = look(guest, rootful, ROOTFUL_SOCKET, "--user", user, subject="docker run --user")
+    for key in ("R3", "R13"):
+        decide(key, seen.verdict, str(seen.report))
+    decide("M13.rootful_control", seen.label.partition(" ")[0], f"attr/current: {seen.label}")
+
+    seen = _as_member(guest)
+    decide("R12", seen.verdict, str(seen.report))
+
+    guest.root.write("/etc/docker/daemon.json", json.dumps({"userns-remap": "default"}))
+    _start_rootful(guest)
+    seen = look(guest, rootful, ROOTFUL_SOCKET, subject="userns-remap")
+    assert seen.report.test(4).passed, f"nothing is remapped: {seen.report}"
+    decide("R14", seen.verdict, str(seen.report))
+
+
+def _as_member(guest: Guest) -> Look:
+    """A container of the user as a member of the group docker, who afterwards is none."""
+    user = guest.access.user
+    added = guest.root.run("usermod", "-aG", "docker", user, check=False)
+    assert added.ok, added.transcript
+    login = guest.new_login()
+    try:
+        member = Docker(login, "--host", f"unix://{ROOTFUL_SOCKET}")
+        return look(guest, member, ROOTFUL_SOCKET, subject="a member of the group docker")
+    finally:
+        login.close()
+        guest.root.run("gpasswd", "-d", user, "docker", check=False)
+
+
+def _start_rootful(guest: Guest) -> Docker:
+    """The system's daemon, started or started anew, with the image."""
+    rootful = engine.rootful(guest)
+    result = guest.root.run(
+        "systemctl", "restart", "docker.service", timeout=START_SECONDS, check=False
+    )
+    try:
+        guest.wait_until(rootful.answers, "the rootful daemon's answer", START_SECONDS)
+    except CommandTimeout as error:
+        raise TestbedError("the rootful daemon does not start", detail=result.transcript) from error
+    rootful.import_image()
+    return rootful
+
+
+@pytest.mark.state("prepared")
+@pytest.mark.claims("R5")
+def test_setuid_runtime(guest: Guest, decide: Decider) -> None:
+    """A runtime that works by its setuid bit is none, although its container is the user's."""
+    made = guest.root.sh(SETUID_RUNTIME, check=False)
+    assert made.ok, made.transcript
+    with watch(guest.root) as watching:
+        runtime = guest.user.sh(RUN_SETUID).stdout.strip()
+        guest.wait_until(lambda: bool(_child(guest, runtime)), "the container", 10)
+        init = _child(guest, runtime)
+        seen = look_at(guest, watching, int(init), "", "a setuid runtime")
+    decide("R5", seen.verdict, str(seen.report))
+
+
+def _child(guest: Guest, pid: str) -> str:
+    """The child of *pid*, once it runs what it was started for."""
+    found = guest.root.run("pgrep", "-P", pid, "-x", "busybox", check=False)
+    return found.stdout.strip()
+
+
+@pytest.mark.state("prepared")
+@pytest.mark.claims(*ELSEWHERE)
+def test_other_engines(guest: Guest, decide: Decider) -> None:
+    """The other engines of the home page, where they are installed: none is, so far."""
+    for key in ELSEWHERE:
+        prediction = predict(key, guest.facts)
+        assert not prediction.applies, f"no scenario runs what {key} is about yet"
+        decide.not_applicable(key, prediction.because)

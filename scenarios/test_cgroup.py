@@ -147,7 +147,7 @@ def test_pids(docker: Docker, decide: Decider) -> None:
 
 
 @pytest.mark.claims("P17.cgroup_version", "M12", "M12.top", "P18")
-def test_cgroup(guest: Guest, docker: Docker, decide: Decider) -> None:
+def test_own_cgroup(guest: Guest, docker: Docker, decide: Decider) -> None:
     """Whether containers have cgroups of their own, and what becomes of limits where not."""
     version = docker("info", "--format", "{{.CgroupVersion}} {{.CgroupDriver}}")
     decide("P17.cgroup_version", version.stdout.split()[0], version)

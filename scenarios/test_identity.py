@@ -1,0 +1,166 @@
+"""Who the daemon is on the host: its namespaces, and the ids that it may use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import pytest
+
+from harness.guest.guest import Guest
+from harness.guest.session import Result
+from harness.rootless import attempt, engine
+from harness.rootless.engine import Docker
+from harness.rootless.expectations import ids
+from harness.session.decide import Decider
+
+pytestmark = [pytest.mark.identity]
+
+ENOUGH = 65536
+# An image archive of one layer with one file of the given owner.
+LAYER = """
+import hashlib, io, json, sys, tarfile
+
+owner, mark = int(sys.argv[1]), sys.argv[2]
+
+def add(archive, name, data, owner=0):
+    info = tarfile.TarInfo(name)
+    info.size, info.uid, info.gid = len(data), owner, owner
+    archive.addfile(info, io.BytesIO(data))
+
+layer = io.BytesIO()
+with tarfile.open(fileobj=layer, mode="w") as archive:
+    add(archive, "owned", mark.encode(), owner)
+config = json.dumps({
+    "architecture": "amd64", "os": "linux", "config": {},
+    "rootfs": {"type": "layers",
+               "diff_ids": ["sha256:" + hashlib.sha256(layer.getvalue()).hexdigest()]},
+}).encode()
+manifest = [{"Config": "config.json", "RepoTags": [f"owned:{mark}"], "Layers": ["layer.tar"]}]
+with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
+    add(archive, "layer.tar", layer.getvalue())
+    add(archive, "config.json", config)
+    add(archive, "manifest.json", json.dumps(manifest).encode())
+"""
+LOAD = 'python3 -I - "$1" "$2" > "$HOME/owned.tar" && docker load -i "$HOME/owned.tar"'
+NAMESPACES = """
+for name in mnt net user; do
+    mine=$(readlink "/proc/$1/ns/$name"); first=$(readlink "/proc/1/ns/$name")
+    echo "$name $mine $first"
+done
+"""
+
+
+@dataclass(frozen=True)
+class MappedRange:
+    """A line of uid_map or gid_map."""
+
+    inside: int
+    outside: int
+    count: int
+
+    @property
+    def last(self) -> int:
+        return self.inside + self.count - 1
+
+
+def id_map(text: str) -> list[MappedRange]:
+    return [MappedRange(*map(int, line.split())) for line in text.splitlines() if line.strip()]
+
+
+def highest(ranges: list[MappedRange]) -> int:
+    return max((r.last for r in ranges), default=-1)
+
+
+def daemon_pid(guest: Guest) -> str:
+    found = guest.root.run("pgrep", "-o", "-x", "-u", guest.access.user, "dockerd")
+    return found.stdout.strip()
+
+
+def give_ids(guest: Guest, count: int) -> None:
+    """Let the user have *count* subordinate ids of either kind, and nobody else any."""
+    start = guest.facts.subuid[0].start if guest.facts.subuid else 100000
+    line = f"{guest.access.user}:{start}:{count}\n"
+    done = guest.root.run("tee", "/etc/subuid", "/etc/subgid", input=line, check=False)
+    assert done.ok, done.transcript
+
+
+def load(guest: Guest, owner: int, mark: str) -> tuple[str, Result]:
+    """What becomes of a layer with a file of *owner*; *mark* makes it one never seen before."""
+    result = guest.user.sh(
+        LOAD, str(owner), mark, input=LAYER, env={"DOCKER_HOST": engine.docker_host(guest)},
+        check=False,
+    )  # fmt: skip
+    if result.ok:
+        return "loads", result
+    return ("lchown error" if ids.TOO_SMALL in result.stderr else "failed"), result
+
+
+@pytest.mark.claims("M1", "D6", "D7", "P6.high_id", "P6")
+def test_daemon(guest: Guest, docker: Docker, decide: Decider) -> None:
+    """dockerd has namespaces of its own, and maps the user's subordinate ids into them."""
+    pid = daemon_pid(guest)
+    links = guest.root.sh(NAMESPACES, pid)
+    lines = [line.split() for line in links.stdout.splitlines()]
+    decide("M1", " ".join(name for name, mine, first in lines if mine != first) or "none", links)
+
+    proc = PurePosixPath("/proc", pid)
+    maps = guest.root.run("cat", str(proc / "uid_map"), str(proc / "gid_map"))
+    uids = id_map(guest.root.read(str(proc / "uid_map")))
+    gids = id_map(guest.root.read(str(proc / "gid_map")))
+    mapped = sum(r.count for r in uids) - sum(r.inside <= 0 <= r.last for r in uids)
+    decide("D6", mapped, maps)
+    own = guest.facts.uid
+    outer = next((r for r in uids if not (r.outside == own and r.count == 1)), None)
+    text = f"{outer.outside}-{outer.outside + outer.count - 1}" if outer else "none"
+    decide("D7", text, maps)
+    decide("P6.high_id", min(highest(uids), highest(gids)), maps)
+
+    script = "cat /proc/self/uid_map; echo; cat /proc/self/gid_map"
+    inside = docker.run("busybox", "sh", "-c", script)
+    both = [id_map(text) for text in inside.stdout.split("\n\n")]
+    assert len(both) == 2, inside.stdout
+    decide("P6", min(map(highest, both)) >= ENOUGH, inside)
+
+
+@pytest.mark.state("prepared")
+@pytest.mark.claims("P6.check_65535", "P6.check_65536", "P6.accepted_65536")
+def test_check_counts(guest: Guest, decide: Decider) -> None:
+    """The setup tool is content with the documented number of ids, and with one less."""
+    give_ids(guest, ENOUGH - 1)
+    fewer = attempt.check(guest)
+    decide(f"P6.check_{ENOUGH - 1}", fewer.outcome, fewer.evidence)
+    give_ids(guest, ENOUGH)
+    exact = attempt.check(guest)
+    decide(f"P6.check_{ENOUGH}", exact.outcome, exact.evidence)
+    decide("P6.accepted_65536", exact.outcome, exact.evidence)
+
+
+def at_and_above(guest: Guest, decide: Decider, count: int) -> None:
+    """Load a layer with the highest id that *count* ids allow, and one with the next."""
+    give_ids(guest, count)
+    engine.restart(guest)
+    for owner in (count, count + 1):
+        seen, evidence = load(guest, owner, f"{owner}-of-{count}")
+        decide(f"P6.load_{owner}_of_{count}", seen, evidence)
+
+
+@pytest.mark.claims("P6.load_65535_of_65535", "P6.load_65536_of_65535")
+def test_one_id_too_few(guest: Guest, decide: Decider) -> None:
+    """With one id less than documented, a layer that uses the highest id cannot be loaded."""
+    at_and_above(guest, decide, ENOUGH - 1)
+
+
+@pytest.mark.claims("P6.load_65536_of_65536", "P6.load_65537_of_65536")
+def test_documented_ids(guest: Guest, decide: Decider) -> None:
+    """With the documented number of ids, the highest is usable, and the next is not."""
+    at_and_above(guest, decide, ENOUGH)
+
+
+@pytest.mark.claims("M5", "M5.too_small")
+def test_high_id(guest: Guest, decide: Decider) -> None:
+    """A layer with a file of nobody's id loads, and does not with too few ids."""
+    decide("M5", *load(guest, 65534, "as-given"))
+    give_ids(guest, 1000)
+    engine.restart(guest)
+    decide("M5.too_small", *load(guest, 65534, "of-1000"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import os
 import shutil
 import tempfile
 import threading
@@ -16,6 +17,7 @@ from harness.errors import TestbedError
 
 EMBED = "qemu:///embed"
 PR_SET_CHILD_SUBREAPER = 36
+REAP_MILLISECONDS = 50
 
 # As root, libvirt would run QEMU as another user, who cannot open /dev/kvm; it then probes QEMU
 # anew at each call (a minute instead of 0.3 s).  The rest needs a daemon that embed lacks.
@@ -42,16 +44,27 @@ def _run_events() -> None:
             libvirt.virEventRunDefaultImpl()
 
 
+def _reap_qemu(_timer: int, _opaque: object) -> None:
+    """Wait for QEMUs that have ended: libvirt made them orphans, and polls until they are gone."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    with contextlib.suppress(OSError):
+        for pid in children.read_text().split():
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{pid}/comm").read_text().startswith("qemu-system"):
+                    os.waitpid(int(pid), os.WNOHANG)
+
+
 def _start_events(*, subreaper: bool) -> None:
     """The embedded driver needs a running event loop; one for the process."""
     global _loop
     if _loop is None:
-        # QEMU is orphaned by design and would be waited for by PID 1, which on some hosts looks
-        # only every second or two; until then libvirt takes an ended guest for a running one.
-        if subreaper:
-            ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         libvirt.registerErrorHandler(_ignore, None)
         libvirt.virEventRegisterDefaultImpl()
+        if subreaper:
+            # Orphans would be waited for by PID 1, which on some hosts looks only every second
+            # or two; until then libvirt takes an ended QEMU for a running one.
+            ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+            libvirt.virEventAddTimeout(REAP_MILLISECONDS, _reap_qemu, None)
         _loop = threading.Thread(target=_run_events, name="libvirt-events", daemon=True)
         _loop.start()
 

@@ -61,7 +61,8 @@ class SavedState:
     def used(self) -> float:
         """When it was last restored, in seconds since the epoch."""
         try:
-            return (self.directory / META).stat().st_atime
+            # Not the time of access: whoever looks at the record changes that (relatime).
+            return (self.directory / META).stat().st_mtime
         except OSError:
             return 0.0
 
@@ -112,8 +113,7 @@ class StateStore:
 
     def touch(self, state: SavedState) -> None:
         """Note a use, for eviction by age."""
-        meta = state.directory / META
-        os.utime(meta, (time.time(), meta.stat().st_mtime))
+        os.utime(state.directory / META)
 
     def workspace(self) -> Path:
         """A directory to write a state in; :meth:`publish` renames it."""

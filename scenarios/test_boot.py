@@ -1,0 +1,71 @@
+"""Whether the user's daemon comes up with the machine."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.guest.guest import Guest
+from harness.guest.session import CommandTimeout, Result
+from harness.rootless import engine
+from harness.session.decide import Decider
+
+pytestmark = [pytest.mark.boot]
+
+
+def answer(guest: Guest) -> Result:
+    """What root hears from the daemon behind the user's socket; the user does not log in."""
+    return guest.root.run(
+        "docker", "-H", engine.docker_host(guest), "version", "-f", "{{.Server.Version}}",
+        check=False,
+    )  # fmt: skip
+
+
+def looks(guest: Guest) -> str:
+    """Linger, the user's manager and daemon, as root sees them."""
+    return guest.root.sh(
+        'uptime -s; echo "linger: $(ls /var/lib/systemd/linger)"; '
+        'echo "user@$2: $(systemctl is-active "user@$2.service")"; '
+        'loginctl list-sessions --no-legend; echo "of $1:"; ps -o pid,lstart,args -u "$1"',
+        guest.access.user, str(guest.facts.uid), check=False,
+    ).transcript  # fmt: skip
+
+
+def reboot(guest: Guest) -> None:
+    """Power off and on; afterwards nobody but root has been there."""
+    before = guest.root.read("/proc/sys/kernel/random/boot_id")
+    guest.reboot()
+    assert guest.root.read("/proc/sys/kernel/random/boot_id") != before, "it did not reboot"
+
+
+@pytest.mark.claims("D15.with_linger")
+def test_with_linger(guest: Guest, decide: Decider) -> None:
+    """With lingering on, the daemon runs after a boot before its user has logged in."""
+    guest.root.run("loginctl", "enable-linger", guest.access.user)
+    reboot(guest)
+    observed = "running"
+    try:
+        guest.wait_until(lambda: answer(guest).ok, "the daemon of the lingering user", 15)
+    except CommandTimeout:
+        observed = "not running"
+    decide("D15.with_linger", observed, f"{answer(guest).transcript}\n{looks(guest)}")
+
+
+@pytest.mark.claims("D15.without")
+def test_without_linger(guest: Guest, decide: Decider) -> None:
+    """With lingering off, the daemon waits for its user to log in."""
+    guest.root.run("loginctl", "disable-linger", guest.access.user)
+    reboot(guest)
+    first, seen = answer(guest), looks(guest)
+    running = guest.root.run("pgrep", "-u", guest.access.user, "-x", "dockerd|rootlesskit",
+                             check=False)  # fmt: skip
+    observed = "running" if first.ok or running.ok else "not running"
+    evidence = f"{first.transcript}\n{seen}"
+    if observed == "not running":
+        # The control: it was the login that was missing, and nothing else.
+        guest.user.run("true")
+        try:
+            guest.wait_until(lambda: answer(guest).ok, "the daemon of the user", 15)
+        except CommandTimeout:
+            observed = "not running, nor after a login"
+        evidence += f"\nafter a login:\n{answer(guest).transcript}\n{looks(guest)}"
+    decide("D15.without", observed, evidence)

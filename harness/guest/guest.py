@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import paramiko
+from tenacity import (
+    RetryError,
+    Retrying,
+    retry_if_exception_type,
+    retry_if_result,
+    stop_after_delay,
+    wait_fixed,
+)
 
 from harness.errors import TestbedError
 from harness.guest import clock
@@ -20,6 +27,7 @@ from harness.hypervisor.machine import Machine
 
 SSH_SECONDS = 60.0  # from power-on to an answer, with hardware acceleration
 CMDLINE_FILE = "/etc/kernel/cmdline"
+_NOT_YET = (OSError, EOFError, paramiko.SSHException)  # what a guest without sshd answers with
 
 
 @dataclass(frozen=True)
@@ -81,20 +89,20 @@ class Guest:
     def _connect(self, user: str, seconds: float) -> Connection:
         """Keep trying for *seconds* (scaled); the console ends the wait when it says why."""
         limit = seconds * self.scale
-        deadline = time.monotonic() + limit
-        last = ""
-        while True:
+        retrying = Retrying(
+            stop=stop_after_delay(limit), wait=wait_fixed(0.2), reraise=True,
+            retry=retry_if_exception_type(_NOT_YET), before=lambda _: self.check_alive(),
+        )  # fmt: skip
+        try:
+            return retrying(
+                Connection, user, self.machine.spec.ssh_port, self.access.identity,
+                self.access.host_key, scale=self.scale, watch=self.check_alive,
+            )  # fmt: skip
+        except _NOT_YET as error:
             self.check_alive()
-            try:
-                return Connection(
-                    user, self.machine.spec.ssh_port, self.access.identity,
-                    self.access.host_key, scale=self.scale, watch=self.check_alive,
-                )  # fmt: skip
-            except (OSError, EOFError, paramiko.SSHException) as error:
-                last = f"{type(error).__name__}: {error}"
-            if time.monotonic() > deadline:
-                raise self.broken(f"no SSH answer for {user} within {limit:.0f} s ({last})")
-            time.sleep(0.2)
+            raise self.broken(
+                f"no SSH answer for {user} within {limit:.0f} s ({type(error).__name__}: {error})"
+            ) from error
 
     def check_alive(self) -> None:
         """Raise :class:`TestbedError` when the console or QEMU says that the guest has died."""
@@ -129,12 +137,15 @@ class Guest:
         self, ready: Callable[[], bool], what: str, seconds: float, pause: float = 0.2
     ) -> None:
         """Poll *ready* for at most *seconds* (scaled).  Raises :class:`CommandTimeout`."""
-        deadline = time.monotonic() + seconds * self.scale
-        while not ready():
-            self.check_alive()
-            if time.monotonic() > deadline:
-                raise CommandTimeout(f"{what} did not come within {seconds * self.scale:.0f} s")
-            time.sleep(pause)
+        limit = seconds * self.scale
+        retrying = Retrying(
+            stop=stop_after_delay(limit), wait=wait_fixed(pause),
+            retry=retry_if_result(lambda done: not done), before=lambda _: self.check_alive(),
+        )  # fmt: skip
+        try:
+            retrying(ready)
+        except RetryError as error:
+            raise CommandTimeout(f"{what} did not come within {limit:.0f} s") from error
 
     def reboot(self) -> None:
         """Power the guest off and on again, and wait for it.

@@ -22,7 +22,8 @@ from harness.results.ledger import load_ledger
 from harness.results.model import Row, Verdict
 from harness.results.run import CellInfo, ImageInfo
 from harness.results.summary import exit_status
-from harness.session import options
+from harness.rootless.housekeeping import keep_house
+from harness.session import junit, options
 from harness.session import run as runs_module
 from harness.session.decide import Decider, Finding, describe
 from harness.session.fixtures import (  # noqa: F401
@@ -41,6 +42,7 @@ from harness.session.fixtures import (  # noqa: F401
 )
 
 RUN = pytest.StashKey[runs_module.ControlledRun]()
+JUNIT = pytest.StashKey[bool]()
 LEDGER = project() / "scenarios" / "claims.toml"
 KNOWN = project() / "scenarios" / "known_issues.toml"
 
@@ -53,6 +55,7 @@ def _worker(config: pytest.Config) -> dict[str, Any] | None:
     return getattr(config, "workerinput", None)
 
 
+@pytest.hookimpl(tryfirst=True)  # before the plugin that writes JUnit XML looks at its option
 def pytest_configure(config: pytest.Config) -> None:
     worker = _worker(config)
     if worker is not None:
@@ -68,6 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[RUN] = runs_module.ControlledRun(
             run_id, Path(run_dir), cache(config.getoption("--cache-dir")), _show(config)
         )
+        config.stash[JUNIT] = junit.by_default(config, Path(run_dir), project() / "scenarios")
 
 
 def _show(config: pytest.Config) -> Any:
@@ -106,7 +110,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "cell" not in metafunc.fixturenames:
+    if not {"cell", "decide"} <= set(metafunc.fixturenames):
         return
     try:
         cells = options.runnable(metafunc.config)
@@ -124,7 +128,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if not _is_scenario(item):
         return
     assert isinstance(item, pytest.Function)
-    cell: Cell = item.callspec.params["cell"]
+    cell = item.callspec.params["cell"]
+    assert isinstance(cell, Cell)
     known = load_known_issues(KNOWN, claims=load_ledger(LEDGER))
     argv = tuple(item.config.invocation_params.args)
     worker = _worker(item.config)
@@ -174,7 +179,7 @@ def _account(
     """Turn what ended a scenario into verdicts: a refusal of the guest, or the test bed."""
     item.stash[FAILED] = True
     if isinstance(error, Finding):
-        report.longrepr = str(error)
+        report.longrepr = terminal.printable(str(error))
     elif isinstance(error, pytest.skip.Exception):
         decider.conclude(Verdict.NOT_APPLICABLE, note=str(error))
         item.stash[FAILED] = False
@@ -186,16 +191,18 @@ def _account(
         item.stash[FAILED] = False
     elif isinstance(error, GuestRefusal):
         decider.conclude(Verdict.VIOLATED, observed=error.what, evidence=error.detail)
-        report.longrepr = "\n".join(describe(row) for row in decider.findings())
+        report.longrepr = terminal.printable(
+            "\n".join(describe(row) for row in decider.findings())
+        )
     else:
         what, hint, detail = f"{type(error).__name__}: {error}", "", ""
         if isinstance(error, HarnessError):
             what, hint, detail = error.what, error.hint, error.detail
-            report.longrepr = str(error)
+            report.longrepr = terminal.printable(str(error))
         if isinstance(error, CommandTimeout):
             hint = hint or "the guest may be overloaded; look at its console and journal"
-        guest = item.stash.get(GUEST, None)
-        log = str(guest.console_path) if guest is not None else ""
+        broken = item.stash.get(GUEST, None)
+        log = str(broken.console_path) if broken is not None else ""
         decider.conclude(
             Verdict.TESTBED_ERROR, note=what.splitlines()[0][:300], evidence=detail,
             next_step=hint, log=log,
@@ -205,8 +212,7 @@ def _account(
 def _cell_info(item: pytest.Item) -> dict[str, Any] | None:
     """What this process learned of the cell, once."""
     decider = item.stash[DECIDER]
-    guest = item.stash.get(GUEST, None)
-    if guest is None or decider.facts is None:
+    if item.stash.get(GUEST, None) is None or decider.facts is None:
         return None
     session = item.config.stash[SESSION]
     cell = decider.context.cell
@@ -252,9 +258,10 @@ def _begin(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    if _worker(session.config) is None and any(_is_scenario(item) for item in session.items):
-        if not session.config.option.collectonly:
-            _begin(session.config)
+    if _worker(session.config) is not None or session.config.option.collectonly:
+        return
+    if any(_is_scenario(item) for item in session.items):
+        _begin(session.config)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -270,11 +277,21 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         config.stash[SESSION].close()
     controlled = config.stash.get(RUN, None)
     if controlled is None or controlled.store is None:
+        if config.stash.get(JUNIT, False):
+            junit.withdraw(config)
         return
     controlled.stop()
+    _keep_house(config, controlled)
     status = exit_status(controlled.store.run.rows, int(exitstatus))
     controlled.store.finish(status)
     session.exitstatus = status
+
+
+def _keep_house(config: pytest.Config, controlled: runs_module.ControlledRun) -> None:
+    """What cannot be tidied up now is tidied up next time."""
+    with contextlib.suppress(HarnessError, OSError):
+        if removed := str(keep_house(controlled.cache)):
+            _show(config)(f"removed from the cache: {removed}")
 
 
 def pytest_terminal_summary(config: pytest.Config) -> None:

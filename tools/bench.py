@@ -35,6 +35,10 @@ from tools.bare import Bare, fresh_overlay, monitor, prepare, running_after
 READY = ("docker", "version")
 
 
+def tell(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
 def rounds_of(count: int, name: str, once: Callable[[], float]) -> list[float]:
     figures = []
     for number in range(count):
@@ -55,7 +59,7 @@ def libvirt_share(rounds: int, lab: Lab, cell: Cell) -> list[float]:
         spent.append(time.monotonic() - started)
         return machine
 
-    Machine.restore = timed  # type: ignore[method-assign, assignment]
+    Machine.restore = timed  # type: ignore[method-assign]
     try:
         for _ in range(rounds):
             lab.guest(cell, registry.of(cell), "daemon").end()
@@ -67,7 +71,7 @@ def libvirt_share(rounds: int, lab: Lab, cell: Cell) -> list[float]:
 def measure(cell: Cell, rounds: int, boots: int, scratch: Path) -> dict[str, list[float]]:
     """Every figure, as lists of seconds."""
     distro = registry.of(cell)
-    lab = Lab(Options(cache(), new_id(), scratch, progress=lambda t: print(t, file=sys.stderr)))
+    lab = Lab(Options(cache(), new_id(), scratch, progress=tell))
     figures: dict[str, list[float]] = {}
     try:
         image = lab.image(cell, distro)
@@ -184,7 +188,7 @@ def climb_once(cell: Cell, scratch: Path) -> float:
     empty = scratch / "cache"
     (empty / "images").parent.mkdir(parents=True)
     (empty / "images").symlink_to(cache().images)
-    lab = Lab(Options(cache(empty), new_id(), scratch, progress=lambda t: print(t, file=sys.stderr)))
+    lab = Lab(Options(cache(empty), new_id(), scratch, progress=tell))
     try:
         lab.image(cell, distro)
         started = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,10 +159,8 @@ class Guest:
         if wanted.ok and wanted.stdout.strip():
             cmdline = wanted.stdout.strip()
         # The connection may break before the answer comes.
-        try:
+        with contextlib.suppress(TestbedError, CommandTimeout):
             self.root.run("systemctl", "poweroff", "--no-wall", check=False, timeout=20)
-        except (TestbedError, CommandTimeout):
-            pass
         self.disconnect()
         self.machine.power_cycle(cmdline, 30 * self.scale)
         self.wait_booted()

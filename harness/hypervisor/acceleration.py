@@ -60,7 +60,7 @@ def decide(arch: str, choice: str = "auto", kernel: Path | None = None) -> Accel
     if refusal:
         return Acceleration("tcg", refusal, _tcg_scale(arch))
     if kernel is None:
-        return Acceleration("kvm", "CPU flag and /dev/kvm say yes; no kernel at hand to prove it", 1)
+        return Acceleration("kvm", "CPU flag and /dev/kvm say yes; not proven by a kernel", 1.0)
     if _kernel_starts(arch, kernel):
         return Acceleration("kvm", "a kernel printed its version under KVM", 1.0)
     reason = f"/dev/kvm opens, but a kernel printed nothing in {PROBE_SECONDS:.0f} s"

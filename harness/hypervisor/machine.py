@@ -149,10 +149,10 @@ class Machine:
             self._domain = None
 
 
-def create_overlay(path: Path, backing: Path, *, relative: bool = False) -> None:
+def create_overlay(path: Path, backing: Path) -> None:
     """A copy-on-write disk on top of *backing* (qcow2)."""
-    name = str(Path("..") / backing.parent.name / backing.name) if relative else str(backing)
-    command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", name, str(path)]
+    command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(backing)]
+    command.append(str(path))
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         raise TestbedError(

@@ -21,6 +21,7 @@ import psutil
 from filelock import BaseFileLock, FileLock
 
 MEMORY, DISK, SEED, META = "memory.save", "disk.qcow2", "seed.iso", "state.json"
+LOGS = "logs"  # what was noted while the state was made; not needed to restore it
 _MEBIBYTE = 1 << 20
 
 
@@ -174,7 +175,9 @@ class StateStore:
                 gone += 1
         return gone
 
-    def evict(self, *, max_age: float, max_bytes: int, keep: frozenset[str] = frozenset()) -> list[str]:  # fmt: skip
+    def evict(
+        self, *, max_age: float, max_bytes: int, keep: frozenset[str] = frozenset()
+    ) -> list[str]:
         """Remove states unused for *max_age* seconds, then the longest unused until all fit in
         *max_bytes*.  States in *keep* and those below them stay.  Returns the removed keys."""
         states = {state.key: state for state in self.all()}

@@ -31,7 +31,11 @@ _GAP = 2  # a column of padding, and one of the box's divider
 def tables(
     run: Run, rows: Sequence[Row], claims: Mapping[str, Claim], width: int
 ) -> Iterator[Table]:
-    """One table if all cells fit beside the text of the claims, else several."""
+    """One table if all cells fit beside the text of the claims, else several.
+
+    A cell that a document rules out decides nothing and gets no column.
+    """
+    rows = [row for row in rows if row.verdict is not Verdict.UNSUPPORTED]
     cells = _columns(run, rows)
     if not cells:
         return
@@ -68,14 +72,15 @@ def _headers(run: Run, cells: Iterable[str]) -> dict[str, str]:
 
 
 def _entries(rows: Iterable[Row]) -> dict[tuple[str, str], tuple[str, Verdict]]:
-    """(claim, cell) → the worst verdict, with how many of the rows have it."""
+    """(claim, cell) → the worst verdict, with how many of the rows have it where not all do."""
     verdicts: dict[tuple[str, str], list[Verdict]] = {}
     for row in rows:
         verdicts.setdefault((row.claim, row.cell), []).append(row.verdict)
     entries: dict[tuple[str, str], tuple[str, Verdict]] = {}
     for key, several in verdicts.items():
         bad = worst(several)
-        share = f" {several.count(bad)}/{len(several)}" if len(several) > 1 else ""
+        times = several.count(bad)
+        share = "" if times == len(several) else f" {times}/{len(several)}"
         entries[key] = bad.value + share, bad
     return entries
 

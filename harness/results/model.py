@@ -57,7 +57,8 @@ class Row:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dictionary; :meth:`from_json` reverses it."""
-        return dataclasses.asdict(self)
+        # The bare text: what carries rows from worker to controller knows no enumerations.
+        return {**dataclasses.asdict(self), "verdict": self.verdict.value}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Row:

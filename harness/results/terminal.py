@@ -51,16 +51,18 @@ def render(
     issues: Sequence[KnownIssue],
     today: date,
     directory: str = "",
+    wrap: bool = False,
 ) -> None:
     """The matrix, what was skipped, known issues, a broken test bed, findings and totals.
 
     Findings come late and totals last, next to the prompt.  ``directory`` is where the run is
-    kept; the logs of rows are relative to it.
+    kept; the logs of rows are relative to it.  ``wrap`` long lines, for a picture.
     """
+    directory = near(directory) if directory else ""
     rows = sorted(
         merge(run.rows), key=lambda r: (SEVERITY.index(r.verdict), claim_order(r.claim), r.cell)
     )
-    page = _Page(console)
+    page = _Page(console, wrap)
     for table in tables(run, rows, claims, console.width):
         console.print(table)
         console.print()
@@ -76,12 +78,16 @@ def render(
 class _Page:
     """Prints lines that a guest may have had a hand in: no markup, no control characters."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, wrap: bool) -> None:
         self.console = console
+        self._soft = not wrap
 
     def head(self, verdict: Verdict, *parts: str) -> None:
         said = "  ".join(["", *map(one_line, parts)])
         self._print(Text.assemble((verdict.value, STYLES[verdict]), said))
+
+    def styled(self, word: str, style: str, text: str) -> None:
+        self._print(Text.assemble((word, style), f"  {one_line(text)}"))
 
     def line(self, text: str, *, cut: bool = False) -> None:
         said = one_line(text)
@@ -95,13 +101,27 @@ class _Page:
         self._print(Text(one_line(text)))
 
     def _print(self, text: Text) -> None:
-        # Not wrapped: a command must stay one line to be pasted.
-        self.console.print(text, soft_wrap=True)
+        # Not wrapped on a terminal: a command must stay one line to be pasted.
+        self.console.print(text, soft_wrap=self._soft)
+
+
+def printable(text: str) -> str:
+    """``text`` without escape sequences and unprintable characters; lines and tabs stay."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _CONTROL.sub("", text).encode("utf-8", "replace").decode("utf-8")
+
+
+def near(path: str) -> str:
+    """``path`` as seen from the current directory, where it is below that."""
+    try:
+        return str(Path(path).absolute().relative_to(Path.cwd()))
+    except (OSError, ValueError):
+        return path
 
 
 def one_line(text: str) -> str:
     """The lines of ``text`` joined, without escape sequences and unprintable characters."""
-    said = _CONTROL.sub("", text).encode("utf-8", "replace").decode("utf-8")
+    said = printable(text)
     return " | ".join(" ".join(line.split()) for line in said.splitlines() if line.strip())
 
 
@@ -129,7 +149,7 @@ def _broken(page: _Page, rows: Iterable[Row], directory: str) -> None:
     for (cell, what, log, next_step), group in groups.items():
         page.head(Verdict.TESTBED_ERROR, f"{_names(r.rule for r in group)} on {cell}: {what}")
         if log:
-            page.line(f"console: {Path(directory, log)}")
+            page.line(f"console: {near(str(Path(directory, log)))}")
         if next_step:
             page.line(f"next: {next_step}")
         if reproduce := group[0].reproduce:
@@ -165,25 +185,30 @@ def _issues(
 
 def _skipped(page: _Page, run: Run, rows: Iterable[Row]) -> None:
     """What was not decided, a line for each reason."""
-    groups: dict[tuple[Verdict, str], list[Row]] = {}
-    for row in rows:
-        if row.verdict in (Verdict.NOT_APPLICABLE, Verdict.UNSUPPORTED):
-            groups.setdefault((row.verdict, row.note or row.because), []).append(row)
-    for (verdict, reason), group in groups.items():
-        cells = _names(row.cell for row in group)
-        page.head(verdict, f"{_names(r.rule for r in group)} on {cells}: {reason}")
-    out: dict[tuple[str, str], list[str]] = {}
+    cells: dict[tuple[str, str], list[str]] = {}
     for cell in run.cells:
         if cell.status != "available":
-            out.setdefault((cell.status, cell.reason), []).append(cell.cell)
-    for (status, reason), names in out.items():
-        page.plain(f"{status} cells: {_names(names)}: {reason}")
+            cells.setdefault((cell.status, cell.reason), []).append(cell.cell)
+    groups: dict[tuple[Verdict, str], list[Row]] = {}
+    for row in rows:
+        reason = row.note or row.because
+        if row.verdict is Verdict.UNSUPPORTED:
+            told = cells.setdefault((row.verdict.value, reason), [])
+            if row.cell not in told:
+                told.append(row.cell)
+        elif row.verdict is Verdict.NOT_APPLICABLE:
+            groups.setdefault((row.verdict, reason), []).append(row)
+    for (verdict, reason), group in groups.items():
+        where = _names(row.cell for row in group)
+        page.head(verdict, f"{_names(r.rule for r in group)} on {where}: {reason}")
+    for (status, reason), names in cells.items():
+        page.styled(status, "dim", f"{_names(names)}: {reason}")
 
 
 def _totals(page: _Page, run: Run, directory: str) -> None:
     times = counts(run.rows)
     said = ", ".join(f"{times[v]} {v}" for v in SEVERITY if times[v]) or "nothing was decided"
-    cells = len({row.cell for row in run.rows})
+    cells = len({row.cell for row in run.rows if row.verdict is not Verdict.UNSUPPORTED})
     page.plain(f"{said}  ({cells} cell{'' if cells == 1 else 's'}, "
                f"{run.info.host.acceleration})")
     if not run.complete:

@@ -70,7 +70,7 @@ def _resume(order: dict[str, Any]) -> None:
     connection = connect(
         order["uri"], capabilities_cache=Path(order["cache"]) / "libvirt", persistent=True
     )
-    fields = {k: Path(v) if k in _PATHS else v for k, v in order["spec"].items()}
+    fields: dict[str, Any] = {k: Path(v) if k in _PATHS else v for k, v in order["spec"].items()}
     spec = replace(MachineSpec(**fields), thaw=connection.root / "thaw")
     scratch = spec.disk.parent
     machine = Machine.restore(

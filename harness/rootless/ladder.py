@@ -85,3 +85,16 @@ def _log_in_again(guest: Guest) -> None:
     guest.disconnect()
     guest.root.run("loginctl", "terminate-user", guest.access.user, check=False)
     guest.user.run("true")
+
+
+def records(guest: Guest, state: str) -> dict[str, str]:
+    """What a run shows of how a state was made, by file name: the journal and, with a daemon,
+    its log and its ``docker info``."""
+    found = {
+        "journal.log": guest.root.run("journalctl", "--no-pager", "-b", check=False).stdout
+    }
+    if state == "daemon":
+        docker = engine.rootless(guest)
+        found["daemon.log"] = engine.daemon_log(guest)
+        found["docker-info.json"] = docker("info", "--format", "{{json .}}", check=False).stdout
+    return found

@@ -15,8 +15,8 @@ from harness.matrix import Cell
 from harness.paths import cache
 from harness.rootless import engine, kept
 from harness.rootless.engine import Docker
-from harness.rootless.ladder import check_state
 from harness.rootless.lab import Lab, Options
+from harness.rootless.ladder import check_state
 from harness.session import options, run
 from harness.session.decide import Context, Decider
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def add(parser: pytest.Parser) -> None:
            help="images, saved states and leases (default: $ROOTLESS_HARNESS_CACHE or the "
                 "user's cache directory)")
     option("--run-dir", default=None, metavar="DIR",
-           help="where this run leaves its results (default: a new directory below runs/)")  # fmt: skip
+           help="where this run leaves its results (default: a new one below runs/)")  # fmt: skip
 
 
 def obstacle(distro: Distro, arch: str) -> str:
@@ -105,12 +106,16 @@ def runnable(config: pytest.Config) -> list[Cell]:
 
 def hooks(config: pytest.Config) -> dict[str, tuple[Path, ...]]:
     """``--hook`` as a mapping from state to scripts, in the order given."""
+    return parse_hooks(config.getoption("--hook"))
+
+
+def parse_hooks(texts: Sequence[str]) -> dict[str, tuple[Path, ...]]:
     result: dict[str, tuple[Path, ...]] = {}
-    for text in config.getoption("--hook"):
+    for text in texts:
         state, separator, name = text.partition(":")
         if not separator or not name:
             raise UsageError(f"--hook {text!r} is not STATE:SCRIPT",
-                             command="pytest scenarios --hook prepared:break-it.sh")  # fmt: skip
+                             command="harness run --hook prepared:break-it.sh")  # fmt: skip
         path = Path(name).expanduser()
         if not path.is_file():
             raise UsageError(f"--hook {text!r}: there is no file {name}")

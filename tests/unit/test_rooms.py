@@ -93,7 +93,10 @@ ABOUT_THE_HOST = ROOT / "harness" / "image" / "mirror.py"
 
 @pytest.mark.parametrize(
     "path",
-    [p for p in HARNESS if room(p) != "distros" and p != ABOUT_THE_HOST] + sorted((ROOT / "scenarios").glob("*.py")),
+    [
+        *(p for p in HARNESS if room(p) != "distros" and p != ABOUT_THE_HOST),
+        *sorted((ROOT / "scenarios").glob("*.py")),
+    ],
     ids=lambda p: str(p.relative_to(ROOT)),
 )
 def test_no_condition_on_a_distro_outside_distros(path: Path) -> None:

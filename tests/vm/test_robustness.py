@@ -13,12 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.distros.base import Distro
-from harness.errors import TestbedError
 from harness.hypervisor.leases import Leases, qemu_processes
 from harness.hypervisor.saved import StateStore
-from harness.paths import Cache, cache
-from harness.rootless.lab import Lab, Options
+from harness.paths import cache
 from tests.vm.conftest import CELL, ROOT
 
 PATIENCE = 900.0  # seconds; a bound against hanging for ever, not an expectation
@@ -29,7 +26,6 @@ from pathlib import Path
 from harness.distros import registry
 from harness.matrix import Cell
 from harness.paths import Cache
-from harness.rootless.lab import Lab, Options
 cell = Cell("debian", "12", "x86_64")
 lab = Lab(Options(Cache(Path(sys.argv[1])), "asker", Path(sys.argv[1]) / "run",
                   progress=lambda text: print(text, flush=True)))
@@ -53,11 +49,7 @@ def wait_for(ready: Callable[[], object], what: str) -> None:
         time.sleep(0.05)
 
 
-def lab_on(directory: Path) -> Lab:
-    return Lab(Options(Cache(directory), "tester", directory / "run", progress=lambda _: None))
-
-
-def test_crowds_kills_and_damage_in_one_cache(empty_cache: Path, own_distro: Distro) -> None:
+def test_crowds_kills_and_damage_in_one_cache(empty_cache: Path) -> None:
     """One cache through what may happen to it.  In one test, because each boot is dear."""
     states = StateStore(empty_cache / "states")
 
@@ -134,9 +126,7 @@ def test_an_interrupted_run_leaves_no_guest(
     assert not [path for path in scratch if list(qemu_processes(path))]
 
 
-def test_a_full_disk_is_one_clear_line(
-    empty_cache: Path, own_distro: Distro, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_one_clear_line(empty_cache: Path) -> None:
     """A limit on file size stands for the full disk: the write fails in the same place."""
     text = subprocess.run(
         ["sh", "-c", 'ulimit -f 100000; exec "$0" -c "$1" "$2"', sys.executable, ASK,
@@ -146,13 +136,3 @@ def test_a_full_disk_is_one_clear_line(
     assert text.returncode != 0
     assert "could not be saved" in text.stderr or "failed" in text.stderr, text.stderr[-2000:]
     assert StateStore(empty_cache / "states").all() == []
-
-
-def test_a_vanished_image_is_built_again_or_told(tmp_path: Path, own_distro: Distro) -> None:
-    """States on an image that is gone are not used: their key names its digest."""
-    lab = lab_on(tmp_path)
-    with pytest.raises(TestbedError, match="qcow2|gone|overlay"):
-        from harness.hypervisor.machine import create_overlay
-
-        create_overlay(tmp_path / "o.qcow2", tmp_path / "no-such-image.qcow2")
-    lab.close()

@@ -12,7 +12,9 @@ import pytest
 from harness.hypervisor.saved import DISK, MEMORY, META, SEED, SavedState, StateStore
 
 
-def publish(store: StateStore, key: str, parent: str = "image:sha256:0", size: int = 100) -> SavedState:  # fmt: skip
+def publish(
+    store: StateStore, key: str, parent: str = "image:sha256:0", size: int = 100
+) -> SavedState:
     workspace = store.workspace()
     for name in (MEMORY, DISK, SEED):
         (workspace / name).write_bytes(os.urandom(size))

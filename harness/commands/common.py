@@ -1,0 +1,79 @@
+"""Options and look-ups that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from harness.distros import registry
+from harness.errors import UsageError
+from harness.hypervisor.acceleration import CHOICES
+from harness.matrix import Cell, Support, select
+
+EMBED = "qemu:///embed"  # as in harness.hypervisor.connection, which needs libvirt to be imported
+
+Wrapped = TypeVar("Wrapped", bound=Callable[..., Any])
+
+
+def cache_option(function: Wrapped) -> Wrapped:
+    return click.option(
+        "--cache-dir", metavar="DIR",
+        help="images, saved states and leases (default: $ROOTLESS_HARNESS_CACHE or the user's "
+             "cache directory)",
+    )(function)  # fmt: skip
+
+
+def libvirt_option(function: Wrapped) -> Wrapped:
+    return click.option(
+        "--libvirt-uri", metavar="URI", default=EMBED, show_default=True,
+        help="the libvirt to use",
+    )(function)  # fmt: skip
+
+
+def accel_option(function: Wrapped) -> Wrapped:
+    return click.option(
+        "--accel", type=click.Choice(CHOICES), default="auto", show_default=True,
+        help="the accelerator of guests of the host's architecture",
+    )(function)  # fmt: skip
+
+
+def supports() -> list[Support]:
+    """The matrix, as this machine can boot it."""
+    from harness.session.options import obstacle
+
+    return registry.supports(obstacle)
+
+
+def one_cell(text: str, *, bootable: bool = True) -> Cell:
+    """The cell that a user named: ``debian-12/x86_64``, or with ``/docker.io=20.10.24`` behind."""
+    pattern, engine = "/".join(text.split("/")[:2]), "/".join(text.split("/")[2:])
+    rows = select(supports(), cells=[pattern])
+    if len(rows) > 1:
+        names = ", ".join(row.cell.id for row in rows)
+        raise UsageError(f"{text!r} matches several cells; name one of: {names}")
+    (row,) = rows
+    if bootable and row.status != "available":
+        raise UsageError(f"{row.cell} cannot boot here: {row.reason}", command="harness matrix")
+    if not engine:
+        return row.cell
+    from harness.session.options import with_engine
+
+    return with_engine(row.cell, engine)
+
+
+def size_of(size: int) -> str:
+    """``1.5 GiB``, ``12 MiB``, ``3 KiB``."""
+    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}" if unit == "GiB" else f"{size // factor} {unit}"
+    return f"{-(-size // 1024)} KiB"
+
+
+def ago(seconds: float) -> str:
+    """``3 d``, ``5 h``, ``12 min``."""
+    for unit, factor in (("d", 86_400), ("h", 3600)):
+        if seconds >= 2 * factor:
+            return f"{seconds / factor:.0f} {unit}"
+    return f"{max(0.0, seconds) / 60:.0f} min"

@@ -1,0 +1,88 @@
+"""What all commands share: they are imported when used, and errors become lines and statuses."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+import click
+
+from harness.errors import GuestRefusal, HarnessError, UsageError
+
+FINDING, USAGE, TESTBED, INTERRUPTED = 1, 4, 16, 130
+
+
+class Face(click.Group):
+    """``commands_at`` maps a name to ``module:attribute`` and a line of help."""
+
+    def __init__(self, *args: Any, commands_at: Mapping[str, tuple[str, str]], **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._at = commands_at
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self._at)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self._at:
+            return None
+        module, _, name = self._at[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in self._at.items()])
+
+    def main(  # type: ignore[override]  # click's overloads differ between its versions
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:
+        """As click's, but with this project's messages and exit statuses."""
+        extra["standalone_mode"] = False
+        try:
+            status = super().main(args, prog_name, **extra)
+        except (click.Abort, KeyboardInterrupt):
+            _leave("harness: interrupted", INTERRUPTED)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(USAGE if isinstance(error, click.UsageError) else FINDING)
+        except HarnessError as error:
+            _leave(f"harness: {error}", status_of(error))
+        except ImportError as error:
+            _leave(f"harness: a library is missing: {error}\nnext: make bootstrap", TESTBED)
+        except BrokenPipeError:
+            sys.exit(FINDING)  # whoever read has seen enough
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            _leave(f"harness: {where}{error.strerror or error}", TESTBED)
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def status_of(error: HarnessError) -> int:
+    if isinstance(error, UsageError):
+        return USAGE
+    return FINDING if isinstance(error, GuestRefusal) else TESTBED
+
+
+def _leave(text: str, status: int) -> NoReturn:
+    # A guest may have had a hand in the text.
+    from harness.results.terminal import printable
+
+    click.echo(printable(text), err=True)
+    sys.exit(status)
+
+
+def say(text: str) -> None:
+    """Progress: on stderr, so that stdout is the answer alone."""
+    click.echo(text, err=True)
+
+
+def end_as_ctrl_c() -> None:
+    """SIGTERM and a closed terminal end the command as Ctrl-C does: guests end with it."""
+    with contextlib.suppress(ValueError):  # not in the main thread
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler)

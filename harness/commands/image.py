@@ -1,0 +1,137 @@
+"""``harness image``: the disks that cells boot from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from harness.commands.common import cache_option, one_cell, size_of
+from harness.commands.face import end_as_ctrl_c, say
+from harness.distros import registry
+from harness.errors import TestbedError, UsageError
+from harness.image import recipe, record, store
+from harness.image.model import Image
+from harness.paths import Cache, cache
+from harness.results.terminal import make_console
+
+
+@click.group()
+def image() -> None:
+    """List, build and verify images; docs/images.md tells what they are.
+
+    \b
+    Example:
+      harness image build debian-12/x86_64
+    """
+
+
+@image.command("list")
+@cache_option
+def list_(cache_dir: str | None) -> None:
+    """List the images in the cache, and whether their recipes are still the same.
+
+    \b
+    Example:
+      harness image list
+    """
+    found = scan(cache(cache_dir))
+    if not found:
+        click.echo("no images yet; a run builds what it needs, or: harness image build CELL")
+        return
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in ("image", "source", "built", "size", "packages", "digest", "state"):
+        table.add_column(name, no_wrap=True, justify="right" if name == "size" else "left")
+    for folder, entry, condition in found:
+        style = "" if condition == "current" else "yellow"
+        if entry is None:
+            table.add_row(folder.name, "", "", size_of(size(folder)), "", "",
+                          Text(condition, style="red"))  # fmt: skip
+            continue
+        table.add_row(
+            entry.cell, entry.source, entry.built_at[:16].replace("T", " "),
+            size_of(size(folder)), str(len(entry.packages)),
+            entry.digest.removeprefix("sha256:")[:12], Text(condition, style=style),
+        )  # fmt: skip
+    make_console().print(table)
+
+
+@image.command()
+@click.argument("cell")
+@click.option("--force", is_flag=True, help="build again, for newer packages")
+@cache_option
+def build(cell: str, force: bool, cache_dir: str | None) -> None:
+    """Build the image of CELL, unless the cache holds it.  Prints its path.
+
+    \b
+    Example:
+      harness image build debian-12/x86_64 --force
+    """
+    chosen = one_cell(cell)
+    end_as_ctrl_c()
+    made = store.ensure(
+        recipe.load(registry.of(chosen).recipe), chosen.arch, cache(cache_dir).images, say,
+        verify=True, force=force,
+    )  # fmt: skip
+    click.echo(str(made.path))
+
+
+@image.command()
+@click.argument("cell", required=False)
+@cache_option
+def verify(cell: str | None, cache_dir: str | None) -> None:
+    """Read every byte of the image of CELL, or of all images, and compare the digests.
+
+    \b
+    Example:
+      harness image verify debian-12/x86_64
+    """
+    found = scan(cache(cache_dir))
+    if cell is not None:
+        chosen = one_cell(cell, bootable=False)
+        start = f"{registry.of(chosen).recipe}_{chosen.arch}-"
+        found = [entry for entry in found if entry[0].name.startswith(start)]
+        if not found:
+            raise UsageError(f"the cache holds no image of {chosen}",
+                             command=f"harness image build {chosen}")  # fmt: skip
+    for folder, entry, condition in found:
+        if entry is None:
+            name = folder.name.rsplit("-", 1)[0].replace("_", "/", 1)
+            raise TestbedError(
+                f"the image {folder} is {condition}", hint="build it again",
+                command=f"harness image build {name} --force",
+            )  # fmt: skip
+        store.verify(entry)
+        click.echo(f"{entry.cell}: {entry.digest}")
+    if not found:
+        click.echo("no images")
+
+
+def scan(place: Cache) -> list[tuple[Path, Image | None, str]]:
+    """Every image directory with its image, and ``current``, ``old recipe`` or what is damaged."""
+    found: list[tuple[Path, Image | None, str]] = []
+    for folder in sorted(place.images.glob("[!.]*")):
+        try:
+            entry = record.load(folder, full=False)
+        except record.Corrupt as damage:
+            found.append((folder, None, f"damaged: {damage}"))
+            continue
+        if entry is not None:
+            found.append((folder, entry, "current" if _current(entry) else "old recipe"))
+    return found
+
+
+def _current(entry: Image) -> bool:
+    name, _, arch = entry.cell.partition("/")
+    try:
+        return recipe.load(name).hash(arch) == entry.recipe_hash
+    except UsageError:
+        return False  # the recipe is gone, or broken
+
+
+def size(folder: Path) -> int:
+    """Bytes on disk."""
+    return sum(p.stat().st_blocks * 512 for p in folder.rglob("*") if p.is_file())

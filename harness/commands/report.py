@@ -1,0 +1,77 @@
+"""``harness report`` and ``harness compare``: what stored runs say."""
+
+from __future__ import annotations
+
+import io
+import re
+from datetime import date
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from harness.commands.stored import find_run
+from harness.paths import project
+from harness.results import terminal
+from harness.results.compare import compare as compared
+from harness.results.compare import render_comparison
+from harness.results.known_issues import load_known_issues
+from harness.results.ledger import load_ledger
+from harness.results.run import Run
+from harness.results.store import load_run
+
+SVG_WIDTH = 110
+_FONTS = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)  # a picture should not load anything
+
+
+@click.command()
+@click.argument("run", required=False)
+@click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="write a picture of the report, instead of printing it")
+def report(run: str | None, svg: Path | None) -> None:
+    """Show the report of a stored run again: RUN is its directory or id, else the newest.
+
+    \b
+    Examples:
+      harness report
+      harness report runs/20261122-040248-ba44
+      harness report --svg report.svg
+    """
+    where = find_run(run)
+    stored = load_run(where)
+    if svg is None:
+        _render(terminal.make_console(), stored, where, wrap=False)
+        return
+    console = Console(file=io.StringIO(), record=True, width=SVG_WIDTH, force_terminal=True,
+                      color_system="truecolor", markup=False, highlight=False, emoji=False,
+                      legacy_windows=False)  # fmt: skip
+    _render(console, stored, where, wrap=True)
+    svg.write_text(_FONTS.sub("", console.export_svg(title="harness report")), encoding="utf-8")
+    click.echo(f"{svg}: the report of run {stored.info.id}")
+
+
+def _render(console: Console, stored: Run, where: Path, *, wrap: bool) -> None:
+    scenarios = project() / "scenarios"
+    claims = load_ledger(scenarios / "claims.toml")
+    terminal.render(
+        console, stored, claims=claims, wrap=wrap, today=date.today(),
+        issues=load_known_issues(scenarios / "known_issues.toml", claims=claims),
+        directory=str(where if where.is_dir() else where.parent),
+    )  # fmt: skip
+
+
+@click.command()
+@click.argument("old")
+@click.argument("new")
+def compare(old: str, new: str) -> int:
+    """Tell which verdicts and packages changed from run OLD to run NEW.
+
+    Exit status 1 if NEW has a finding that OLD has not, else 0.
+
+    \b
+    Example:
+      harness compare runs/20261122-040020-df54 runs/20261122-040248-ba44
+    """
+    found = compared(load_run(find_run(old)), load_run(find_run(new)))
+    render_comparison(terminal.make_console(), found)
+    return int(any(change.became_finding for change in found.verdicts))

@@ -1,0 +1,227 @@
+"""Machines as guests: boot an image, restore a state, save one, and forget what has ended."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.errors import TestbedError
+from harness.guest import keys
+from harness.guest.facts import Facts
+from harness.guest.guest import Access, Guest
+from harness.hypervisor import acceleration
+from harness.hypervisor.acceleration import Acceleration
+from harness.hypervisor.connection import EMBED, Connection, connect
+from harness.hypervisor.domain import MachineSpec
+from harness.hypervisor.leases import Lease, Leases, end_guest
+from harness.hypervisor.machine import Machine, create_overlay
+from harness.hypervisor.saved import DISK, LOGS, MEMORY, SEED, SavedState, StateStore
+from harness.image import seed
+from harness.image.model import Image
+from harness.matrix import Cell
+from harness.paths import Cache
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run uses the lab.  ``hooks`` maps a state to scripts run as root when it is made;
+    ``memory`` in MiB."""
+
+    cache: Cache
+    run_id: str
+    run_dir: Path
+    uri: str = EMBED
+    accel: str = "auto"
+    hooks: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    kernel_arguments: str = ""
+    memory: int = 2048
+    vcpus: int = 2
+    progress: Progress = print
+
+
+class Machines:
+    """The guests of one process."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.leases = Leases(options.cache.leases)
+        self.states = StateStore(options.cache.states)
+        self._keys = options.cache.root / "keys"
+        self._accelerations: dict[str, Acceleration] = {}
+        self._guests: dict[int, tuple[Guest, Lease]] = {}
+        self._identity = keys.new_identity(self._keys, ["root", seed.USER])
+
+    def connection(self) -> Connection:
+        return connect(
+            self.options.uri, capabilities_cache=self.options.cache.root / "libvirt"
+        )
+
+    def acceleration(self, arch: str, kernel: Path | None = None) -> Acceleration:
+        chosen = self._accelerations.get(arch)
+        if chosen is None:
+            chosen = acceleration.decide(arch, self.options.accel, kernel)
+            self._accelerations[arch] = chosen
+        return chosen
+
+    def _spec(self, image: Image, scratch: Path, lease: Lease, seed_path: Path) -> MachineSpec:
+        return MachineSpec(
+            name="guest",
+            arch=image.cell.split("/")[1],
+            disk=scratch / DISK,
+            seed=seed_path,
+            kernel=image.kernel,
+            initrd=image.initrd,
+            cmdline=f"{image.cmdline} {self.options.kernel_arguments}".strip(),
+            console=Path(lease.console),
+            ssh_port=lease.ssh_port,
+            thaw=self.connection().root / f"thaw-{lease.ssh_port}",
+            memory=self.options.memory,
+            vcpus=self.options.vcpus,
+        )
+
+    def _lease(self, cell: Cell, identity: uuid.UUID) -> tuple[Lease, Path]:
+        name = f"{cell.slug}-{secrets.token_hex(4)}"
+        scratch = self.options.cache.root / "guests" / name
+        scratch.mkdir(parents=True)
+        logs = self.logs(cell)
+        lease = self.leases.take(
+            name=name, uuid=str(identity), cell=cell.id, run=self.options.run_id,
+            directory=scratch, console=logs / f"console-{name[-8:]}.log",
+        )  # fmt: skip
+        return lease, scratch
+
+    def boot_image(self, cell: Cell, image: Image) -> Guest:
+        """A guest at power-on; nobody has waited for it."""
+        host_key = keys.new_host_key()
+        identity = uuid.uuid4()
+        lease, scratch = self._lease(cell, identity)
+        seed_path = scratch / SEED
+        seed.seed_iso(
+            seed_path,
+            seed.user_data(
+                host_key=host_key.private, host_public=host_key.public,
+                user_ca=keys.authority_line(self._keys),
+            ),
+            seed.meta_data(lease.name),
+        )  # fmt: skip
+        spec = self._spec(image, scratch, lease, seed_path)
+        return self._start(cell, lease, host_key.public, identity, spec, image.path, None)
+
+    def restore(self, cell: Cell, image: Image, saved: SavedState) -> Guest:
+        """A guest as it was saved, with the right time and entropy of its own."""
+        identity = uuid.UUID(saved.uuid)
+        lease, scratch = self._lease(cell, identity)
+        spec = self._spec(image, scratch, lease, saved.seed)
+        self.states.touch(saved)
+        self._show_records(cell, saved)
+        guest = self._start(
+            cell, lease, saved.extra["host_key"], identity,
+            spec.with_cmdline(saved.extra["cmdline"]), saved.disk, saved,
+        )  # fmt: skip
+        try:
+            guest.thaw()
+        except BaseException:
+            guest.end()
+            raise
+        return guest
+
+    def _start(
+        self, cell: Cell, lease: Lease, host_key: str, identity: uuid.UUID, spec: MachineSpec,
+        backing: Path, saved: SavedState | None,
+    ) -> Guest:  # fmt: skip
+        chosen = self.acceleration(cell.arch, spec.kernel)
+        try:
+            create_overlay(spec.disk, backing)
+            if saved is None:
+                machine = Machine.boot(self.connection(), spec, chosen, identity)
+            else:
+                machine = Machine.restore(self.connection(), spec, chosen, identity, saved.memory)
+        except BaseException:
+            self._forget(lease)
+            raise
+        facts = Facts.from_json(saved.extra["facts"]) if saved else None
+        guest = Guest(
+            cell.id, machine, Access(self._identity, host_key, seed.USER),
+            scale=chosen.scale, facts=facts, on_end=lambda: self._forget(lease),
+        )  # fmt: skip
+        self._guests[id(guest)] = (guest, lease)
+        return guest
+
+    def _forget(self, lease: Lease) -> None:
+        """Remove every trace of a guest that has ended, or kill it where it has not."""
+        end_guest(lease)
+        self.leases.release(lease.name)
+        for number, (_, held) in list(self._guests.items()):
+            if held.name == lease.name:
+                del self._guests[number]
+
+    def save(
+        self, guest: Guest, cell: Cell, state: str, key: str, parent: str, facts: Facts,
+        records: Mapping[str, str], warm: tuple[str, ...],
+    ) -> SavedState:  # fmt: skip
+        """Save *guest*, which ends, as the state *key* above *parent*; *records* are texts for
+        its logs, *warm* the programs to keep in its page cache."""
+        guest.prepare_save(warm)
+        workspace = self.states.workspace()
+        try:
+            guest.machine.save(workspace / MEMORY)
+            spec = guest.machine.spec
+            shutil.move(spec.disk, workspace / DISK)
+            shutil.copy2(spec.seed, workspace / SEED)
+            (workspace / LOGS).mkdir()
+            for name, text in records.items():
+                (workspace / LOGS / name).write_text(text)
+            shutil.copy2(guest.console_path, workspace / LOGS / "console.log")
+            return self.states.publish(
+                workspace, key=key, name=state, cell=cell.id, parent=parent,
+                uuid=str(guest.machine.identity),
+                extra={
+                    "host_key": guest.access.host_key, "cmdline": spec.cmdline,
+                    "facts": facts.to_json(),
+                },
+            )  # fmt: skip
+        except OSError as error:
+            raise TestbedError(
+                f"{cell}: state {state} could not be saved: {error.strerror or error}",
+                hint="free space in the cache directory, or let the cache evict states",
+                command="harness cache clear --states",
+            ) from error
+        finally:
+            shutil.rmtree(workspace, ignore_errors=True)
+
+    def logs(self, cell: Cell) -> Path:
+        """The directory of *cell*'s logs in this run."""
+        path = self.options.run_dir / "logs" / cell.slug
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def _show_records(self, cell: Cell, saved: SavedState) -> None:
+        """Copy what was noted when the state was made into this run's logs, once."""
+        target = self.logs(cell) / f"state-{saved.name}"
+        if not target.exists() and (saved.directory / LOGS).exists():
+            with contextlib.suppress(OSError):  # another worker was first
+                shutil.copytree(saved.directory / LOGS, target)
+
+    def keep_guest_logs(self, guest: Guest, cell: Cell, name: str) -> None:
+        """The journal and the daemon's log of a guest that is about to end; best effort."""
+        with contextlib.suppress(Exception):
+            text = guest.root.sh("journalctl --no-pager -b -n 2000", check=False).stdout
+            (self.logs(cell) / f"{name}-journal.log").write_text(text)
+
+    def keep(self, guest: Guest) -> Lease:
+        """Leave *guest* running beyond this run; see :mod:`harness.rootless.kept`."""
+        _, lease = self._guests.pop(id(guest))
+        return lease
+
+    def close(self) -> None:
+        """End every guest of this process."""
+        for guest, _ in list(self._guests.values()):
+            with contextlib.suppress(Exception):
+                guest.end()

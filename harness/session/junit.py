@@ -1,0 +1,36 @@
+"""JUnit XML beside run.json, for whatever shows test results elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+
+FILE = "junit.xml"
+
+
+def by_default(config: pytest.Config, run_dir: Path, scenarios: Path) -> bool:
+    """Have pytest write one into the directory of the run, unless the user said where, or no
+    scenarios are asked for.  Call it before pytest's own plugin is configured."""
+    if config.option.xmlpath or config.option.collectonly or not config.pluginmanager.has_plugin(
+        "junitxml"
+    ):
+        return False
+    start = config.invocation_params.dir
+    asked = [(start / argument.split("::")[0]).resolve() for argument in config.args]
+    if not any(path == scenarios or scenarios in path.parents for path in asked):
+        return False
+    config.option.xmlpath = str(run_dir / FILE)
+    return True
+
+
+def withdraw(config: pytest.Config) -> None:
+    """No scenario ran, so there is no run: nothing is left of the file either."""
+    path = Path(config.option.xmlpath)
+    path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        path.parent.rmdir()
+    for plugin in config.pluginmanager.get_plugins():
+        if type(plugin).__name__ == "LogXML":  # it would tell where the file is
+            config.pluginmanager.unregister(plugin)

@@ -1,0 +1,123 @@
+"""The user-mode network stack between containers and the machine."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from harness.guest.guest import Guest
+from harness.guest.session import Result
+from harness.rootless import attempt
+from harness.rootless.engine import Docker
+from harness.session.decide import Decider
+
+pytestmark = [pytest.mark.network]
+
+# A documentation address: the stack itself does not answer for it, the machine does.
+OUTSIDE = "192.0.2.1"
+RANGE = "net.ipv4.ping_group_range"
+OLD_SLIRP = """#!/bin/sh
+# The program as it was before --netns-type, for who asks it.
+if [ "$1" = --help ]; then
+    "$0.new" --help | grep -v -e --netns-type
+else
+    exec "$0.new" "$@"
+fi
+"""
+
+
+def rootlesskit_arguments(guest: Guest) -> Result:
+    """RootlessKit's command line, a word a line."""
+    return guest.root.sh(
+        "tr '\\0' '\\n' < /proc/\"$(pgrep -u \"$1\" -o -x rootlesskit)\"/cmdline",
+        guest.access.user, check=False,
+    )  # fmt: skip
+
+
+def option(arguments: Result, name: str) -> str:
+    """``--net=slirp4netns`` → ``slirp4netns``; the last one counts, as for RootlessKit."""
+    values = [
+        word.partition("=")[2]
+        for word in arguments.stdout.splitlines()
+        if word.startswith(f"--{name}=")
+    ]
+    return values[-1] if values else ""
+
+
+def component(docker: Docker) -> tuple[dict[str, str] | None, Result]:
+    """What `docker version` tells of RootlessKit, or nothing."""
+    version = docker("version", "--format", "{{json .Server.Components}}")
+    parts = json.loads(version.stdout) or []
+    found = [part["Details"] for part in parts if part["Name"] == "rootlesskit"]
+    return (found[0] if found else None), version
+
+
+@pytest.mark.claims("M29", "M29.mtu", "M29.port_driver", "M29.named_by_version")
+def test_stack(guest: Guest, docker: Docker, decide: Decider) -> None:
+    """slirp4netns is the stack where it is installed, with an MTU and a port driver to match."""
+    arguments = rootlesskit_arguments(guest)
+    named, version = component(docker)
+    decide("M29.named_by_version", named is not None, version)
+    net = option(arguments, "net")
+    if named is not None:
+        net = named.get("NetworkDriver", net)
+    evidence = f"{arguments.transcript}\n{version.transcript}"
+    decide("M29", net, evidence)
+    mtu = option(arguments, "mtu")
+    decide("M29.mtu", int(mtu) if mtu else "none", arguments)
+    decide("M29.port_driver", option(arguments, "port-driver") or "none", arguments)
+
+
+def restarted(guest: Guest) -> tuple[str, str]:
+    """Start the daemon anew: ``starts: DRIVER``, or how it fails."""
+    tried = attempt.begin(guest)
+    if tried.outcome != "starts":
+        return tried.outcome, tried.evidence
+    arguments = rootlesskit_arguments(guest)
+    return f"starts: {option(arguments, 'net')}", f"{tried.evidence}\n{arguments.transcript}"
+
+
+def slirp4netns(guest: Guest) -> str:
+    """The path of slirp4netns, for who takes it away."""
+    binary = guest.facts.binary("slirp4netns")
+    if binary is None:
+        pytest.skip("no slirp4netns is installed that could be taken away")
+    return binary.path
+
+
+@pytest.mark.claims("M29.without_slirp4netns")
+def test_without_slirp4netns(guest: Guest, decide: Decider) -> None:
+    """Without slirp4netns another stack is taken, and without any the daemon does not start."""
+    path = slirp4netns(guest)
+    guest.root.run("mv", path, f"{path}.away")
+    decide("M29.without_slirp4netns", *restarted(guest))
+
+
+@pytest.mark.claims("M29.old_slirp4netns")
+def test_old_slirp4netns(guest: Guest, decide: Decider) -> None:
+    """A slirp4netns from before 0.4.0 counts as none."""
+    path = slirp4netns(guest)
+    guest.root.run("mv", path, f"{path}.new")
+    guest.root.write(path, OLD_SLIRP, 0o755)
+    told = guest.user.sh('"$1" --help | grep -c -e --netns-type', path, check=False)
+    assert told.stdout.strip() == "0", told.transcript
+    decide("M29.old_slirp4netns", *restarted(guest))
+
+
+@pytest.mark.claims("M28", "M28.open", "M28.closed")
+def test_ping(guest: Guest, docker: Docker, decide: Decider) -> None:
+    """A container's ping goes out only where the kernel lets the user's group send one."""
+    # The stack's host side is the machine's own network: an address of it will do.
+    guest.root.sh('PATH=$PATH:/usr/sbin:/sbin ip address add "$1/32" dev lo', OUTSIDE)
+    docker("run", "-d", "--name", "pinger", "busybox", "sleep", "600")
+
+    def ping(groups: str) -> tuple[str, Result]:
+        if groups:
+            guest.root.sh('PATH=$PATH:/usr/sbin:/sbin sysctl -w "$1"', f"{RANGE}={groups}")
+        result = docker("exec", "pinger", "ping", "-c", "1", "-W", "3", OUTSIDE, check=False)
+        return ("answers" if result.ok else "no answer"), result
+
+    decide("M28", *ping(""))
+    decide("M28.open", *ping("0 2147483647"))
+    decide("M28.closed", *ping("1 0"))

@@ -1,0 +1,104 @@
+"""Which storage driver the rootless daemon takes."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.guest.guest import Guest
+from harness.guest.session import Result
+from harness.rootless import attempt
+from harness.rootless.attempt import Attempt
+from harness.rootless.engine import Docker
+from harness.session.decide import Decider
+
+pytestmark = [pytest.mark.storage]
+
+LAYER = "tar -c -C /etc hostname | docker import - left"
+
+
+def driver_of(docker: Docker) -> Result:
+    return docker("info", "--format", "{{.Driver}}")
+
+
+def begin(guest: Guest, root: str, *flags: str) -> Attempt:
+    """A daemon by hand on the data root *root*, which is made where it is missing."""
+    guest.user.run("mkdir", "-p", root)
+    return attempt.begin(guest, "--data-root", root, *flags)
+
+
+def data_root(guest: Guest) -> str:
+    """The name of a data root on the disk of the usual one, not there yet."""
+    return guest.user.sh('printf %s "$HOME/.local/share/docker-trial"').stdout
+
+
+def asked_for(guest: Guest, docker: Docker, driver: str) -> tuple[str, str]:
+    """What becomes of a daemon that is told to use *driver* on an empty data root."""
+    tried = begin(guest, data_root(guest), "--storage-driver", driver)
+    if tried.outcome != "starts":
+        return tried.outcome, tried.evidence
+    named = driver_of(docker)
+    evidence = f"{tried.evidence}\n{named.transcript}"
+    if named.stdout.strip() != driver:
+        return f"starts: {named.stdout.strip()}", evidence
+    return "starts", evidence
+
+
+@pytest.mark.claims("M11")
+def test_driver(docker: Docker, decide: Decider) -> None:
+    """The driver of a daemon that was installed as documented is the first one that works."""
+    named = driver_of(docker)
+    decide("M11", named.stdout.strip(), named)
+
+
+@pytest.mark.claims("M11.fresh")
+def test_fresh_data_root(guest: Guest, docker: Docker, decide: Decider) -> None:
+    """A daemon with nothing to find and nothing to obey chooses by what the kernel can do."""
+    # What a setting says elsewhere is no business of this daemon.
+    guest.user.sh('rm -f "$HOME/.config/docker/daemon.json"')
+    tried = begin(guest, data_root(guest))
+    if tried.outcome != "starts":
+        decide("M11.fresh", tried.outcome, tried.evidence)
+        return
+    named = driver_of(docker)
+    decide("M11.fresh", named.stdout.strip(), named)
+
+
+@pytest.mark.claims("M11.overlay2")
+def test_overlay2_asked_for(guest: Guest, docker: Docker, decide: Decider) -> None:
+    """overlay2 can be asked for where the kernel mounts overlays for users."""
+    decide("M11.overlay2", *asked_for(guest, docker, "overlay2"))
+
+
+@pytest.mark.claims("M11.fuse-overlayfs")
+def test_fuse_overlayfs_asked_for(guest: Guest, docker: Docker, decide: Decider) -> None:
+    """fuse-overlayfs can be asked for where its binary and /dev/fuse are there."""
+    decide("M11.fuse-overlayfs", *asked_for(guest, docker, "fuse-overlayfs"))
+
+
+@pytest.mark.claims("M11.vfs")
+def test_vfs_asked_for(guest: Guest, docker: Docker, decide: Decider) -> None:
+    """vfs can be asked for everywhere."""
+    decide("M11.vfs", *asked_for(guest, docker, "vfs"))
+
+
+@pytest.mark.claims("M11.reused")
+def test_driver_that_left_data(guest: Guest, docker: Docker, decide: Decider) -> None:
+    """A daemon goes on with the driver whose data it finds, though it would choose another."""
+    guest.user.sh('rm -f "$HOME/.config/docker/daemon.json"')
+    root = data_root(guest)
+    before = begin(guest, root, "--storage-driver", "fuse-overlayfs")
+    if before.outcome != "starts":
+        decide.not_applicable("M11.reused", f"fuse-overlayfs leaves no data: {before.outcome}")
+        return
+    left = guest.user.sh(LAYER, env=docker.env, check=False)
+    assert left.ok, left.transcript
+    guest.user.sh('pkill -u "$(id -u)" -x dockerd')
+    ended = 'pgrep -u "$(id -u)" -x rootlesskit'
+    guest.wait_until(lambda: not guest.user.sh(ended, check=False).ok, "the daemon's end", 30)
+
+    after = begin(guest, root)
+    if after.outcome != "starts":
+        decide("M11.reused", after.outcome, after.evidence)
+        return
+    named = driver_of(docker)
+    decide("M11.reused", named.stdout.strip(), f"{left.transcript}\n{named.transcript}")

@@ -2,21 +2,144 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
+from harness.distros.base import Distro
 from harness.guest.guest import Guest
+from harness.guest.session import CommandTimeout, Result
+from harness.rootless import engine
 from harness.rootless.engine import Docker
 from harness.rootless.expectations import ports
 from harness.session.decide import Decider
 
 pytestmark = [pytest.mark.ports]
 
+TOKEN = "served from a container"
+KNOB = "net.ipv4.ip_unprivileged_port_start"
+
+
+def publish(docker: Docker, port: int) -> tuple[str, Result]:
+    """``published`` or ``refused``, from a container that does nothing."""
+    result = docker.run("-p", f"{port}:80", "busybox", "true", check=False)
+    return _word(result, "published"), result
+
+
+def _word(result: Result, good: str) -> str:
+    if result.ok:
+        return good
+    return "refused" if ports.REFUSED in result.stderr else "failed"
+
+
+def serve(guest: Guest, docker: Docker, port: int, good: str) -> tuple[str, str]:
+    """Publish a web server on *port*, fetch its page from the guest's own side, remove it."""
+    name = f"httpd-{port}"
+    script = 'echo "$1" > /tmp/index.html; exec httpd -f -p 80 -h /tmp'
+    started = docker(
+        "run", "-d", "--name", name, "-p", f"{port}:80", "busybox", "sh", "-c", script, "sh", TOKEN,
+        check=False,
+    )  # fmt: skip
+    evidence = started.transcript
+    seen = _word(started, good)
+    if started.ok:
+        page = _fetch(guest, port)
+        evidence += "\n" + page.transcript
+        seen = good if page.stdout.strip() == TOKEN else "no answer"
+    docker("rm", "-f", name, check=False)
+    return seen, evidence
+
+
+def _fetch(guest: Guest, port: int) -> Result:
+    """The page, asked for until the server has come up."""
+    url = f"http://127.0.0.1:{port}/"
+    last: list[Result] = []
+
+    def answered() -> bool:
+        # Not wget's own -T: Debian's static busybox crashes on it.
+        last[:] = [
+            guest.user.run("timeout", "20", "busybox", "wget", "-q", "-O", "-", url, check=False)
+        ]
+        return last[0].ok
+
+    with contextlib.suppress(CommandTimeout):  # the last answer says why
+        guest.wait_until(answered, f"a page from {url}", 10, pause=0.5)
+    return last[0]
+
+
+def remedy(guest: Guest, distro: Distro, name: str) -> str:
+    """Run the documented remedy *name* as root, to the letter."""
+    results = [guest.root.run("sh", "-c", command) for command in distro.hint(name).commands]
+    return "\n".join(result.transcript for result in results)
 
 
 @pytest.mark.claims("P15.low_port", "P15.exit")
 def test_port_80(guest: Guest, docker: Docker, decide: Decider) -> None:
     """Ports below the boundary cannot be published by a user."""
-    result = docker.run("-p", "80:80", "busybox", "true", check=False)
-    seen = "published" if result.ok else "refused" if ports.REFUSED in result.stderr else "failed"
+    seen, result = publish(docker, 80)
     decide("P15.low_port", seen, result)
     decide("P15.exit", result.exit_status, result)
+
+
+@pytest.mark.claims("P15.1023", "P15.1024", "M17")
+def test_boundary(guest: Guest, docker: Docker, decide: Decider) -> None:
+    """The lowest host port that a user may publish is 1024, and not one less."""
+    below, first = publish(docker, 1023)
+    at, second = publish(docker, 1024)
+    decide("P15.1023", below, first)
+    decide("P15.1024", at, second)
+    both = f"{first.transcript}\n{second.transcript}"
+    decide("M17", f"1023 {below}, 1024 {at}", both)
+
+
+@pytest.mark.claims("P15.high_port")
+def test_port_8080_serves(guest: Guest, docker: Docker, decide: Decider) -> None:
+    """A web server in a container, published on 8080, is reached from the machine itself."""
+    decide("P15.high_port", *serve(guest, docker, 8080, "served"))
+
+
+@pytest.mark.claims("P16.sysctl", "P16.undone")
+def test_sysctl_opens_port_80(
+    guest: Guest, docker: Docker, decide: Decider, distro: Distro
+) -> None:
+    """Lowering the kernel's boundary lets a user publish port 80; raising it forbids that again."""
+    done = remedy(guest, distro, "ports-sysctl")
+    seen, evidence = serve(guest, docker, 80, "answers")
+    decide("P16.sysctl", seen, f"{done}\n{evidence}")
+
+    guest.root.run("sed", "-i", f"/^{KNOB}=/d", "/etc/sysctl.conf")
+    guest.root.sh('PATH=$PATH:/usr/sbin sysctl -w "$1"', f"{KNOB}=1024")
+    decide("P16.undone", *serve(guest, docker, 80, "answers"))
+
+
+@pytest.mark.claims("P16.capability", "P16.undone")
+def test_capability_opens_port_80(
+    guest: Guest, docker: Docker, decide: Decider, distro: Distro
+) -> None:
+    """A rootlesskit that may bind low ports publishes port 80, until that is taken from it."""
+    guest.root.sh('PATH=$PATH:/usr/sbin sysctl -w "$1"', f"{KNOB}=1024")
+    done = remedy(guest, distro, "ports-capability")
+    engine.restart(guest)
+    seen, evidence = serve(guest, docker, 80, "answers")
+    decide("P16.capability", seen, f"{done}\n{evidence}")
+
+    guest.root.sh('PATH=$PATH:/usr/sbin setcap -r "$(command -v rootlesskit)"')
+    engine.restart(guest)
+    decide("P16.undone", *serve(guest, docker, 80, "answers"))
+
+
+@pytest.mark.claims("M16.sctp", "M16.exit")
+def test_sctp(guest: Guest, docker: Docker, decide: Decider) -> None:
+    """An SCTP port is not published by a user's daemon, though no error may say so."""
+    result = docker(
+        "run", "-d", "-p", "5001:5001/sctp", "busybox", "sleep", "600", check=False
+    )  # fmt: skip
+    endpoints = guest.root.sh(
+        "modprobe sctp 2>/dev/null; cat /proc/net/sctp/eps /proc/net/sctp/assocs", check=False
+    )
+    # ENDPT SOCK STY SST HBKT LPORT UID INODE LADDRS
+    lines = [line.split() for line in endpoints.stdout.splitlines()]
+    listens = any(len(words) > 5 and words[5] == "5001" for words in lines)
+    evidence = f"{result.transcript}\n{endpoints.transcript}\n{engine.daemon_log(guest, 20)}"
+    decide("M16.sctp", "listens" if listens else "nothing listens", evidence)
+    decide("M16.exit", result.exit_status, result)

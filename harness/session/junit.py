@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 
 import pytest
+from _pytest.junitxml import xml_key
 
 FILE = "junit.xml"
 
@@ -31,6 +32,7 @@ def withdraw(config: pytest.Config) -> None:
     path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         path.parent.rmdir()
-    for plugin in config.pluginmanager.get_plugins():
-        if type(plugin).__name__ == "LogXML":  # it would tell where the file is
-            config.pluginmanager.unregister(plugin)
+    plugin = config.stash.get(xml_key, None)
+    if plugin is not None:  # it would tell where the file is
+        del config.stash[xml_key]
+        config.pluginmanager.unregister(plugin)

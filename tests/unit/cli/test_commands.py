@@ -1,0 +1,173 @@
+"""What the commands print that need no guest."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from harness.commands.run import STYLE, command_line
+from harness.commands.shell import remote
+from harness.paths import project
+from harness.results.model import Row, Verdict
+from harness.results.run import CellInfo, HostInfo, RunInfo
+from harness.results.store import RunStore
+from tests.unit.cli.conftest import Call
+
+CELL = "debian-12/x86_64"
+
+
+def stored(name: str, verdict: Verdict) -> str:
+    """A run below runs/ of the current directory."""
+    store = RunStore(Path("runs", name))
+    info = RunInfo(name, datetime.now(UTC).isoformat(), ("harness",), "0",
+                   HostInfo("", "", "", "tcg"))  # fmt: skip
+    store.begin(info)
+    store.add_cell(CellInfo(CELL, "available"))
+    store.add_rows(Row("P15", CELL, "scenarios/test_ports.py::test_port_80", verdict,
+                       aspect="low_port", observed="refused", evidence="said \x1b[1mso",
+                       reproduce="pytest x"))  # fmt: skip
+    store.finish(0)
+    return name
+
+
+def test_matrix(call: Call) -> None:
+    result = call("matrix", "--distro", "debian-12")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["cell", "status", "image", "reason"]
+    assert any(line.startswith("debian-12/s390x") and "unsupported" in line for line in lines)
+
+
+def test_matrix_as_json(call: Call) -> None:
+    rows = json.loads(call("matrix", "--arch", "s390x", "--json").stdout)
+    assert {row["status"] for row in rows} == {"unsupported"}
+    assert all(row["reason"] for row in rows)
+
+
+def test_run_works_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    root = project()
+    words = command_line(["--cell", CELL, "-n", "2"])
+    assert words[0] == str(root / "scenarios")
+    assert f"--rootdir={root}" in words
+    assert words[-4 - len(STYLE) :] == [*STYLE, "--cell", CELL, "-n", "2"]
+
+
+@pytest.mark.parametrize("where", ["", "scenarios"])
+def test_run_takes_scenarios(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project() / where)
+    name = "test_ports.py::test_port_80" if where else "scenarios/test_ports.py::test_port_80"
+    words = command_line([name, "-k", "ports"])
+    assert words[0] == str(project() / "scenarios" / "test_ports.py") + "::test_port_80"
+    assert words[-2:] == ["-k", "ports"]
+
+
+@pytest.mark.parametrize(
+    ("command", "sent"),
+    [
+        ((), []),
+        (("ps | wc",), ["ps | wc"]),
+        (("sh", "-c", "echo $HOME"), ["sh -c 'echo $HOME'"]),
+    ],
+)
+def test_words_for_the_guest(command: tuple[str, ...], sent: list[str]) -> None:
+    assert remote(command) == sent
+
+
+def test_claims(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scenarios = tmp_path / "scenarios"
+    scenarios.mkdir()
+    shutil.copy(project() / "scenarios" / "claims.toml", scenarios)
+    (scenarios / "test_ports.py").write_text(
+        'import pytest\n@pytest.mark.claims("P15.low_port")\ndef test_port_80(): ...\n'
+    )
+    monkeypatch.setattr("harness.commands.claims.LEDGER", scenarios / "claims.toml")
+    every = call("claims").stdout
+    assert "scenarios/test_ports.py::test_port_80" in every
+    summary = call("claims", "--coverage").stdout
+    assert summary.startswith("1 of ")
+    assert "no scenario decides P1, P2" in summary
+    assert "test_port_80" not in summary
+    one = call("claims", "p15").stdout
+    assert one.startswith("P15  ")
+    assert "P15.low_port: `docker run -p 80:80`" in one
+    (data,) = json.loads(call("claims", "P15", "--json").stdout)
+    assert data["rules"]
+    assert data["scenarios"]
+
+
+def test_explain_without_runs(call: Call) -> None:
+    result = call("explain", "P15.low_port", "--cell", CELL)
+    assert result.exit_code == 0
+    assert "none yet: run something" in result.stdout
+    assert "never, in the stored runs" in result.stdout
+
+
+def test_explain_tells_the_last_observation(call: Call) -> None:
+    stored("1", Verdict.VIOLATED)
+    stored("2", Verdict.HOLDS)
+    stored("3", Verdict.TESTBED_ERROR)
+    Path("runs/4").mkdir()
+    Path("runs/4/run.json").write_text("{")
+    text = call("explain", "P15.low_port", "--cell", CELL).stdout
+    assert "'refused': holds in run 2" in text
+    assert "evidence    said so" in text
+
+
+def test_report(call: Call) -> None:
+    stored("1", Verdict.HOLDS)
+    stored("2", Verdict.VIOLATED)
+    assert call("report").stdout.endswith("run 2: runs/2\n")
+    assert call("report", "1").stdout.endswith("run 1: runs/1\n")
+    assert call("report", "runs/1/run.json").stdout.endswith("run 1: runs/1\n")
+
+
+def test_a_picture_of_a_report(call: Call, tmp_path: Path) -> None:
+    stored("1", Verdict.VIOLATED)
+    result = call("report", "1", "--svg", "a.svg")
+    assert result.exit_code == 0
+    picture = (tmp_path / "a.svg").read_text()
+    assert picture.startswith("<svg")
+    assert "violated" in picture
+    assert "@font-face" not in picture
+    assert call("report", "1", "--svg", "no/such/a.svg").exit_code == 16
+
+
+def test_compare(call: Call) -> None:
+    stored("1", Verdict.HOLDS)
+    stored("2", Verdict.VIOLATED)
+    worse = call("compare", "1", "2")
+    assert worse.exit_code == 1
+    assert "holds -> violated" in worse.stdout
+    assert call("compare", "2", "1").exit_code == 0
+
+
+def test_an_empty_cache(call: Call, place: Path) -> None:
+    assert str(place) in call("cache").stdout
+    assert call("image", "list").stdout.startswith("no images yet")
+    assert call("cache", "evict").stdout == "nothing to remove\n"
+    assert call("cache", "reap").stdout == "nothing to end\n"
+    assert call("cache", "reap", "--kept").stdout == "nothing to end\n"
+    assert call("cache", "clear", "--all").stdout == "removed 0 states\n"
+
+
+def test_a_damaged_image_is_shown_and_cleared(call: Call, place: Path) -> None:
+    folder = place / "images" / "debian-12_x86_64-0123456789ab"
+    folder.mkdir(parents=True)
+    assert "damaged: image.json is missing" in call("image", "list").stdout
+    verified = call("image", "verify")
+    assert verified.exit_code == 16
+    assert "harness image build debian-12/x86_64 --force" in verified.stderr
+    assert call("cache", "clear", "--images").exit_code == 0
+    assert not folder.exists()
+
+
+def test_a_cache_that_cannot_be_made(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = call("cache", "--cache-dir", str(tmp_path / "file"))
+    assert result.exit_code == 16
+    assert "Not a directory" in result.stderr

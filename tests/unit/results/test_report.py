@@ -14,7 +14,7 @@ from harness.results.known_issues import load_known_issues
 from harness.results.ledger import load_ledger
 from harness.results.model import Row, Verdict
 from harness.results.run import CellInfo, HostInfo, ImageInfo, Run, RunInfo
-from harness.results.terminal import make_console, one_line, render
+from harness.results.terminal import make_console, near, one_line, printable, render
 
 SCENARIOS = Path(__file__).parents[3] / "scenarios"
 CLAIMS = load_ledger(SCENARIOS / "claims.toml")
@@ -139,7 +139,44 @@ def test_issues_due_for_review() -> None:
 def test_what_was_skipped_is_grouped_by_reason() -> None:
     text = report()
     assert block(text, "not-applicable") == ["not-applicable  M7, M9 on debian-12/x86_64: not Arch"]
-    assert "unsupported cells: debian-12/s390x: no static packages" in text
+    assert "unsupported  debian-12/s390x: no static packages" in text
+
+
+def test_cells_that_cannot_be_are_no_columns_and_told_once() -> None:
+    ruled_out = [f"debian-{n}/s390x" for n in (12, 13)]
+    cells = [CellInfo(name, "unsupported", "no static packages") for name in ruled_out]
+    rows = [Row("D18", name, "", Verdict.UNSUPPORTED, note="no static packages")
+            for name in ruled_out]
+    text = report(replace(RUN, cells=(*RUN.cells[:3], *cells), rows=(*ROWS, *rows)))
+    assert text.count("s390x") == 2
+    assert "unsupported  debian-12/s390x, debian-13/s390x: no static packages" in text
+    assert "2 unsupported" in text
+    assert "(3 cells, tcg)" in text
+
+
+def test_a_share_only_where_verdicts_differ() -> None:
+    twice = (replace(LOW, verdict=Verdict.HOLDS), replace(LOW, aspect="b", verdict=Verdict.HOLDS))
+    lines = report(replace(RUN, rows=twice)).splitlines()
+    assert next(line for line in lines if line.startswith("P15")).rstrip().endswith("  holds")
+
+
+def test_paths_below_the_current_directory_are_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert near(str(tmp_path / "runs" / "r1")) == "runs/r1"
+    assert near("runs/r1") == "runs/r1"
+    assert near("/elsewhere") == "/elsewhere"
+
+
+@pytest.mark.parametrize("width", [100, 120])
+def test_one_cell_and_every_claim_fit(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    rows = tuple(Row(claim, D12, "s", Verdict.HOLDS) for claim in CLAIMS)
+    lines = report(replace(RUN, rows=rows, cells=RUN.cells[:1])).splitlines()
+    assert max(map(len, lines)) <= width
+    cut = [line for line in lines if "..." in line]
+    assert len(cut) <= (0 if width == 120 else len(CLAIMS) // 4)
 
 
 def test_totals_come_last() -> None:
@@ -214,6 +251,10 @@ def test_ascii_output(tmp_path: Path) -> None:
 )
 def test_guests_cannot_write_on_the_terminal(said: str, shown: str) -> None:
     assert one_line(said) == shown
+
+
+def test_printable_text_keeps_its_lines() -> None:
+    assert printable("a\x1b[1mb\r\n\tc\x07\x9b\udcff") == "ab\n\tc?"
 
 
 def test_compare() -> None:

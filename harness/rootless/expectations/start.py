@@ -38,7 +38,8 @@ def reason_in(log: str) -> str:
 
 def namespace_failure(facts: Facts) -> str:
     """Why ``rootlesskit true`` fails, or nothing."""
-    if not facts.binary("rootlesskit"):
+    kit = facts.binary("rootlesskit")
+    if not kit:
         return "rootlesskit"
     if facts.sysctls.get("kernel.unprivileged_userns_clone") not in (None, "1"):
         return "operation not permitted"
@@ -51,7 +52,8 @@ def namespace_failure(facts: Facts) -> str:
     for name in ("newuidmap", "newgidmap"):
         if trait(name).probe(facts) in ("missing", "powerless"):
             return name
-    return ""
+    # Of a process that belongs to root newuidmap writes no map for a user.
+    return "newuidmap" if kit.setuid_root else ""
 
 
 def start_failure(facts: Facts) -> str:

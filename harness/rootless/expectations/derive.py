@@ -56,8 +56,8 @@ def cgroup_driver(facts: Facts) -> str:
         return "none"
     possible = facts.cgroup == "v2" and facts.systemd > 0
     setting = trait("cgroup-driver-setting").probe(facts)
-    if setting == "systemd" and not possible:
-        return ""
+    if setting == "none" or (setting == "systemd" and not possible):
+        return ""  # none is for the daemon alone to choose
     if setting != "unset":
         return setting
     return "systemd" if possible else "none"

@@ -19,6 +19,7 @@ from harness.results.model import Row, Verdict
 from harness.results.run import Run
 from harness.results.summary import SEVERITY, counts, merge
 
+INTERRUPTED = (2, 3)  # pytest's own statuses: by the user, by a crash of its own
 WIDTH = 120  # without a terminal; a log file has no width of its own
 _CONTROL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # ESC [ 31 m
@@ -213,6 +214,8 @@ def _totals(page: _Page, run: Run, directory: str) -> None:
                f"{run.info.host.acceleration})")
     if not run.complete:
         page.plain("this run has not finished: what is missing above was not looked at")
+    elif run.exit_status in INTERRUPTED:
+        page.plain("this run was interrupted: what is missing above was not looked at")
     if directory:
         page.plain(f"run {run.info.id}: {directory}")
 

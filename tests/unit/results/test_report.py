@@ -186,6 +186,8 @@ def test_totals_come_last() -> None:
     )
     assert last[1] == "run r1: runs/r1"
     assert "has not finished" in report(replace(RUN, complete=False))
+    assert "was interrupted" in report(replace(RUN, exit_status=2))
+    assert "was not looked at" not in report(replace(RUN, exit_status=1))
 
 
 def test_a_run_without_rows() -> None:

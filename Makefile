@@ -25,7 +25,8 @@ lint: bootstrap ## ruff and mypy
 unit: bootstrap ## the tests that need no guest
 	$(BIN)/pytest tests/unit -n $(WORKERS)
 
-vm: bootstrap ## the tests that boot guests
+vm: bootstrap ## the scenarios on a healthy guest, then the tests that break guests
+	$(BIN)/pytest scenarios --cell $(CELL) -n $(WORKERS)
 	$(BIN)/pytest tests/vm -n $(WORKERS)
 
 bench: bootstrap ## how long things take here

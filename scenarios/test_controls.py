@@ -12,15 +12,13 @@ from harness.guest.session import CommandTimeout
 from harness.rootless import engine
 from harness.rootless.audit import watch
 from harness.rootless.engine import Docker
-from harness.rootless.expectations import examples, predict
+from harness.rootless.expectations import predict
 from harness.rootless.looking import ROOTFUL_SOCKET, Look, look, look_at
 from harness.session.decide import Decider
 
 pytestmark = [pytest.mark.audit]
 
 START_SECONDS = 60.0
-ELSEWHERE = (*examples.ROOTLESS, *examples.NOT_ROOTLESS, *examples.PACKAGED_NOWHERE)
-
 # A container runtime that is root only while it sets up: it is given root by the setuid bit,
 # makes namespaces that root owns, and hands the container over to the user.
 SETUID_RUNTIME = """
@@ -109,10 +107,10 @@ def _child(guest: Guest, pid: str) -> str:
 
 
 @pytest.mark.state("prepared")
-@pytest.mark.claims(*ELSEWHERE)
+@pytest.mark.claims("R8", "R9", "R10", "R11", "R15", "R16", "R17", "R18", "R19")
 def test_other_engines(guest: Guest, decide: Decider) -> None:
     """The other engines of the home page, where they are installed: none is, so far."""
-    for key in ELSEWHERE:
+    for key in decide.undecided():
         prediction = predict(key, guest.facts)
         assert not prediction.applies, f"no scenario runs what {key} is about yet"
         decide.not_applicable(key, prediction.because)

@@ -21,8 +21,9 @@ def driver_of(docker: Docker) -> Result:
 
 
 def begin(guest: Guest, root: str, *flags: str) -> Attempt:
-    """A daemon by hand on the data root *root*, which is made where it is missing."""
-    guest.user.run("mkdir", "-p", root)
+    """A daemon by hand on the data root *root*, made where it is missing, that has no settings
+    but its flags."""
+    guest.user.sh('rm -f "$HOME/.config/docker/daemon.json" && mkdir -p "$1"', root)
     return attempt.begin(guest, "--data-root", root, *flags)
 
 
@@ -53,8 +54,6 @@ def test_driver(docker: Docker, decide: Decider) -> None:
 @pytest.mark.claims("M11.fresh")
 def test_fresh_data_root(guest: Guest, docker: Docker, decide: Decider) -> None:
     """A daemon with nothing to find and nothing to obey chooses by what the kernel can do."""
-    # What a setting says elsewhere is no business of this daemon.
-    guest.user.sh('rm -f "$HOME/.config/docker/daemon.json"')
     tried = begin(guest, data_root(guest))
     if tried.outcome != "starts":
         decide("M11.fresh", tried.outcome, tried.evidence)
@@ -84,7 +83,6 @@ def test_vfs_asked_for(guest: Guest, docker: Docker, decide: Decider) -> None:
 @pytest.mark.claims("M11.reused")
 def test_driver_that_left_data(guest: Guest, docker: Docker, decide: Decider) -> None:
     """A daemon goes on with the driver whose data it finds, though it would choose another."""
-    guest.user.sh('rm -f "$HOME/.config/docker/daemon.json"')
     root = data_root(guest)
     before = begin(guest, root, "--storage-driver", "fuse-overlayfs")
     if before.outcome != "starts":

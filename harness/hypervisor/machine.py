@@ -109,19 +109,22 @@ class Machine:
         """
         line = f"{time.time():.6f} {secrets.token_hex(64)}\n".encode()
         deadline = time.monotonic() + timeout
-        answer = b""
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as channel:
-            channel.settimeout(timeout)
-            channel.connect(str(self.spec.thaw))
-            channel.sendall(line)
-            while not answer.endswith(b"\n") and time.monotonic() < deadline:
-                received = channel.recv(64)
-                if not received:
-                    break
-                answer += received
+        answer, trouble = b"", "it closed the channel"
+        try:
+            with socket.socket(socket.AF_UNIX) as channel:
+                channel.settimeout(timeout)
+                channel.connect(str(self.spec.thaw))
+                channel.sendall(line)
+                while not answer.endswith(b"\n") and time.monotonic() < deadline:
+                    received = channel.recv(64)
+                    if not received:
+                        break
+                    answer += received
+        except OSError as error:
+            trouble = str(error) or type(error).__name__
         if answer.strip() != b"ok":
             raise TestbedError(
-                f"the restored guest did not take the time (it said {answer!r})",
+                f"the restored guest did not take the time ({trouble}; it said {answer!r})",
                 hint="the saved state may be damaged; remove it, it is then rebuilt",
                 command="harness cache clear --states",
                 detail=self.console.tail(),

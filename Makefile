@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap smoke test lint unit vm bench clean
+.PHONY: help bootstrap smoke test lint unit vm negatives bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -27,7 +27,10 @@ unit: bootstrap ## the tests that need no guest
 
 vm: bootstrap ## the scenarios on a healthy guest, then the tests that break guests
 	$(BIN)/pytest scenarios --cell $(CELL) -n $(WORKERS)
-	$(BIN)/pytest tests/vm -n $(WORKERS)
+	$(BIN)/pytest tests/vm -n $(WORKERS) -m "not nightly"
+
+negatives: bootstrap ## every guest broken on purpose (an hour or two under emulation)
+	$(BIN)/pytest tests/vm/test_negatives.py -n $(WORKERS)
 
 bench: bootstrap ## how long things take here
 	$(BIN)/python -m tools.bench

@@ -24,7 +24,14 @@ def cases() -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("case", cases(), ids=lambda case: str(case["name"]))
+def parameters() -> list[Any]:
+    return [
+        pytest.param(case, id=case["name"], marks=[] if case.get("ci") else pytest.mark.nightly)
+        for case in cases()
+    ]
+
+
+@pytest.mark.parametrize("case", parameters())
 def test_the_right_claims_turn(
     case: dict[str, Any], run_scenarios: Callable[..., Outcome], tmp_path: Path
 ) -> None:

@@ -1,0 +1,87 @@
+"""The API over TCP with TLS."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.guest.guest import Guest
+from harness.guest.session import Result
+from harness.rootless import engine
+from harness.session.decide import Decider
+
+pytestmark = [pytest.mark.network, pytest.mark.state("prepared")]
+
+PORT = "2376"
+PUBLISH = {"DOCKERD_ROOTLESS_ROOTLESSKIT_FLAGS": f"-p 0.0.0.0:{PORT}:{PORT}/tcp"}
+
+# Two authorities, a server and a client of the first, a client of the second.
+CERTIFICATES = r"""
+set -e
+mkdir -p "$HOME/tls"; cd "$HOME/tls"
+key() { openssl ecparam -name prime256v1 -genkey -noout -out "$1.key"; }
+authority() {
+    key "$1"
+    openssl req -x509 -new -key "$1.key" -subj "/CN=$1" -days 2 -out "$1.pem"
+}
+signed() {
+    key "$1"
+    printf 'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=%s\n' "$3" > "$1.ext"
+    openssl req -new -key "$1.key" -subj "/CN=$1" |
+        openssl x509 -req -CA "$2.pem" -CAkey "$2.key" -CAcreateserial -days 2 \
+            -extfile "$1.ext" -out "$1.pem"
+}
+authority ours; authority theirs
+signed server ours serverAuth
+signed client ours clientAuth
+signed stranger theirs clientAuth
+pwd
+"""
+
+
+def serve(guest: Guest, tls: str, env: dict[str, str]) -> None:
+    """Start the daemon with the API on TCP besides its socket, and wait for the socket."""
+    user = guest.access.user
+    guest.root.run("pkill", "-u", user, "-x", "dockerd", check=False)
+    processes = ("pgrep", "-u", user, "-x", "dockerd|rootlesskit")
+    guest.wait_until(lambda: not guest.root.run(*processes, check=False).ok, "no daemon", 30)
+    engine.start_by_hand(
+        guest, "-H", engine.docker_host(guest), "-H", f"tcp://0.0.0.0:{PORT}", "--tlsverify",
+        f"--tlscacert={tls}/ours.pem", f"--tlscert={tls}/server.pem", f"--tlskey={tls}/server.key",
+        env=env,
+    )  # fmt: skip
+    engine.wait_for_daemon(guest)
+
+
+def ask(guest: Guest, tls: str, certificate: str) -> Result:
+    """``docker version`` over TCP, with the client certificate of that name or with none."""
+    options = ["--tlsverify", f"--tlscacert={tls}/ours.pem"]
+    if certificate:
+        options += [f"--tlscert={tls}/{certificate}.pem", f"--tlskey={tls}/{certificate}.key"]
+    return guest.user.run(
+        "docker", "-H", f"tcp://127.0.0.1:{PORT}", *options, "version", check=False
+    )
+
+
+def outcome(result: Result) -> str:
+    if result.ok:
+        return "answers"
+    unreachable = "Cannot connect" in result.stderr or "connection refused" in result.stderr
+    return "unreachable" if unreachable else "refused"
+
+
+@pytest.mark.claims("M27.unpublished", "M27", "M27.no_certificate", "M27.wrong_ca")
+def test_tls(guest: Guest, decide: Decider) -> None:
+    """The port has to be published by RootlessKit, and only a client of the right authority
+    is served."""
+    made = guest.user.sh(CERTIFICATES, check=False)
+    assert made.ok, made.transcript
+    tls = made.stdout.strip().splitlines()[-1]
+    serve(guest, tls, {})
+    unpublished = ask(guest, tls, "client")
+    decide("M27.unpublished", outcome(unpublished), unpublished)
+    serve(guest, tls, PUBLISH)
+    for key, certificate in (
+        ("M27", "client"), ("M27.no_certificate", ""), ("M27.wrong_ca", "stranger"),
+    ):  # fmt: skip
+        answer = ask(guest, tls, certificate)
+        decide(key, outcome(answer), answer)

@@ -159,7 +159,7 @@ def test_own_cgroup(guest: Guest, docker: Docker, decide: Decider) -> None:
     own = any(
         manager in line and container in line
         for line in groups.stdout.splitlines()
-        if not line.split(":")[1].startswith("name=")  # a hierarchy of no controllers limits nothing
+        if not line.split(":")[1].startswith("name=")  # no controllers, no limits
     )
     decide("M12", "supported" if own else "unsupported", groups)
 

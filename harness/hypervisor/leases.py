@@ -49,7 +49,9 @@ class Lease:
 
 def _same_process(pid: int, started: float) -> bool:
     try:
-        return abs(psutil.Process(pid).create_time() - started) < 1.0
+        process = psutil.Process(pid)
+        alive = process.status() != psutil.STATUS_ZOMBIE  # ended, and nobody has looked yet
+        return alive and abs(process.create_time() - started) < 1.0
     except psutil.Error:
         return False
 

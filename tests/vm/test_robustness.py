@@ -26,6 +26,7 @@ from pathlib import Path
 from harness.distros import registry
 from harness.matrix import Cell
 from harness.paths import Cache
+from harness.rootless.lab import Lab, Options
 cell = Cell("debian", "12", "x86_64")
 lab = Lab(Options(Cache(Path(sys.argv[1])), "asker", Path(sys.argv[1]) / "run",
                   progress=lambda text: print(text, flush=True)))
@@ -55,8 +56,8 @@ def test_crowds_kills_and_damage_in_one_cache(empty_cache: Path) -> None:
 
     # kill -9 while the state is being made: nothing is trusted, and the guest is an orphan
     victim = ask(empty_cache)
-    wait_for(lambda: list((empty_cache / "guests").glob("*/disk.qcow2")), "a guest")
-    wait_for(lambda: Leases(empty_cache / "leases").all(), "a lease")
+    wait_for(lambda: Leases(empty_cache / "leases").all() or victim.poll(), "a lease")
+    assert victim.poll() is None, victim.communicate()[0]
     scratch = Leases(empty_cache / "leases").all()[0].directory
     wait_for(lambda: list(qemu_processes(scratch)), "QEMU")
     victim.kill()

@@ -114,12 +114,15 @@ def test_an_interrupted_run_leaves_no_guest(
 
     wait_for(lambda: any(list(qemu_processes(path)) for path in mine()), "a guest")
     scratch = mine()
-    children = psutil.Process(run.pid).children(recursive=True)
+    workers = [
+        child for child in psutil.Process(run.pid).children(recursive=True)
+        if "qemu" not in child.name()
+    ]  # fmt: skip
     run.send_signal(end)
     output, _ = run.communicate(timeout=PATIENCE)
     if end == signal.SIGKILL:
         # xdist's workers notice the closed pipe and leave; whoever is left behind is reaped
-        psutil.wait_procs([c for c in children if "qemu" not in c.name()], timeout=60)
+        psutil.wait_procs(workers, timeout=60)
         leases.reap()
     else:
         assert run.returncode == 2, output[-3000:]

@@ -12,18 +12,17 @@ from typing import Any
 
 import pytest
 
-from harness.errors import GuestRefusal, HarnessError, TestbedError, UsageError
-from harness.guest.session import CommandTimeout
+from harness.errors import HarnessError, TestbedError, UsageError
 from harness.matrix import Cell
 from harness.paths import cache, project, runs
 from harness.results import terminal
 from harness.results.known_issues import load_known_issues
 from harness.results.ledger import load_ledger
-from harness.results.model import Row, Verdict
+from harness.results.model import Row
 from harness.results.run import CellInfo, ImageInfo
 from harness.results.summary import exit_status
 from harness.rootless.housekeeping import keep_house
-from harness.session import junit, options
+from harness.session import junit, options, outcome
 from harness.session import run as runs_module
 from harness.session.decide import Decider, Finding, describe
 from harness.session.fixtures import (  # noqa: F401
@@ -164,67 +163,13 @@ def pytest_runtest_makereport(
         return report
     error = call.excinfo.value if call.excinfo else None
     if error is not None and not isinstance(error, KeyboardInterrupt):
-        _account(item, decider, error, report)
+        outcome.account(item, decider, error, report)
     if report.when == "call" or (report.when == "setup" and error is not None):
         report.harness_rows = [row.to_json() for row in decider.rows]  # type: ignore[attr-defined]
-        report.harness_cell = _cell_info(item)  # type: ignore[attr-defined]
+        report.harness_cell = outcome.cell_info(item)  # type: ignore[attr-defined]
         for row in decider.rows:
             report.user_properties.append((f"{row.rule} {row.cell}", str(row.verdict)))
     return report
-
-
-def _account(
-    item: pytest.Item, decider: Decider, error: BaseException, report: pytest.TestReport
-) -> None:
-    """Turn what ended a scenario into verdicts: a refusal of the guest, or the test bed."""
-    item.stash[FAILED] = True
-    if isinstance(error, Finding):
-        report.longrepr = terminal.printable(str(error))
-    elif isinstance(error, pytest.skip.Exception):
-        decider.conclude(Verdict.NOT_APPLICABLE, note=str(error))
-        item.stash[FAILED] = False
-    elif isinstance(error, GuestRefusal) and report.when == "setup":
-        # The state below is decided by the scenarios that make it; this one cannot speak.
-        decider.conclude(Verdict.NOT_APPLICABLE, note=error.what)
-        report.outcome = "skipped"
-        report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {error.what}")
-        item.stash[FAILED] = False
-    elif isinstance(error, GuestRefusal):
-        decider.conclude(Verdict.VIOLATED, observed=error.what, evidence=error.detail)
-        report.longrepr = terminal.printable(
-            "\n".join(describe(row) for row in decider.findings())
-        )
-    else:
-        what, hint, detail = f"{type(error).__name__}: {error}", "", ""
-        if isinstance(error, HarnessError):
-            what, hint, detail = error.what, error.hint, error.detail
-            report.longrepr = terminal.printable(str(error))
-        if isinstance(error, CommandTimeout):
-            hint = hint or "the guest may be overloaded; look at its console and journal"
-        broken = item.stash.get(GUEST, None)
-        log = str(broken.console_path) if broken is not None else ""
-        decider.conclude(
-            Verdict.TESTBED_ERROR, note=what.splitlines()[0][:300], evidence=detail,
-            next_step=hint, log=log,
-        )  # fmt: skip
-
-
-def _cell_info(item: pytest.Item) -> dict[str, Any] | None:
-    """What this process learned of the cell, once."""
-    decider = item.stash[DECIDER]
-    if item.stash.get(GUEST, None) is None or decider.facts is None:
-        return None
-    session = item.config.stash[SESSION]
-    cell = decider.context.cell
-    if (cell.id, decider.context.state) in session.told:
-        return None
-    session.told.add((cell.id, decider.context.state))
-    image = session.lab.image(cell, decider.context.distro)
-    return CellInfo(
-        cell=cell.id, status="available", engine=decider.facts.engine,
-        image=ImageInfo(image.path.name, image.digest, image.source),
-        packages={**image.packages, **decider.facts.packages}, facts=decider.facts.to_json(),
-    ).to_json()  # fmt: skip
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

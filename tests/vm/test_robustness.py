@@ -114,7 +114,7 @@ def test_an_interrupted_run_leaves_no_guest(
 
     wait_for(lambda: any(list(qemu_processes(path)) for path in mine()), "a guest")
     scratch = mine()
-    workers = [
+    processes = [
         child for child in psutil.Process(run.pid).children(recursive=True)
         if "qemu" not in child.name()
     ]  # fmt: skip
@@ -122,7 +122,7 @@ def test_an_interrupted_run_leaves_no_guest(
     output, _ = run.communicate(timeout=PATIENCE)
     if end == signal.SIGKILL:
         # xdist's workers notice the closed pipe and leave; whoever is left behind is reaped
-        psutil.wait_procs(workers, timeout=60)
+        psutil.wait_procs(processes, timeout=60)
         leases.reap()
     else:
         assert run.returncode == 2, output[-3000:]

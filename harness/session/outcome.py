@@ -1,0 +1,69 @@
+"""What became of a scenario: verdicts from what ended it, and what it taught of its cell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.errors import GuestRefusal, HarnessError
+from harness.guest.session import CommandTimeout
+from harness.results import terminal
+from harness.results.model import Verdict
+from harness.results.run import CellInfo, ImageInfo
+from harness.session.decide import Decider, Finding, describe
+from harness.session.fixtures import DECIDER, FAILED, GUEST, SESSION
+
+
+def account(
+    item: pytest.Item, decider: Decider, error: BaseException, report: pytest.TestReport
+) -> None:
+    """Turn what ended a scenario into verdicts: a refusal of the guest, or the test bed."""
+    item.stash[FAILED] = True
+    if isinstance(error, Finding):
+        report.longrepr = terminal.printable(str(error))
+    elif isinstance(error, pytest.skip.Exception):
+        decider.conclude(Verdict.NOT_APPLICABLE, note=str(error))
+        item.stash[FAILED] = False
+    elif isinstance(error, GuestRefusal) and report.when == "setup":
+        # The state below is decided by the scenarios that make it; this one cannot speak.
+        decider.conclude(Verdict.NOT_APPLICABLE, note=error.what)
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {error.what}")
+        item.stash[FAILED] = False
+    elif isinstance(error, GuestRefusal):
+        decider.conclude(Verdict.VIOLATED, observed=error.what, evidence=error.detail)
+        report.longrepr = terminal.printable(
+            "\n".join(describe(row) for row in decider.findings())
+        )
+    else:
+        what, hint, detail = f"{type(error).__name__}: {error}", "", ""
+        if isinstance(error, HarnessError):
+            what, hint, detail = error.what, error.hint, error.detail
+            report.longrepr = terminal.printable(str(error))
+        if isinstance(error, CommandTimeout):
+            hint = hint or "the guest may be overloaded; look at its console and journal"
+        broken = item.stash.get(GUEST, None)
+        log = str(broken.console_path) if broken is not None else ""
+        decider.conclude(
+            Verdict.TESTBED_ERROR, note=what.splitlines()[0][:300], evidence=detail,
+            next_step=hint, log=log,
+        )  # fmt: skip
+
+
+def cell_info(item: pytest.Item) -> dict[str, Any] | None:
+    """What this process learned of the cell, once."""
+    decider = item.stash[DECIDER]
+    if item.stash.get(GUEST, None) is None or decider.facts is None:
+        return None
+    session = item.config.stash[SESSION]
+    cell = decider.context.cell
+    if (cell.id, decider.context.state) in session.told:
+        return None
+    session.told.add((cell.id, decider.context.state))
+    image = session.lab.image(cell, decider.context.distro)
+    return CellInfo(
+        cell=cell.id, status="available", engine=decider.facts.engine,
+        image=ImageInfo(image.path.name, image.digest, image.source),
+        packages={**image.packages, **decider.facts.packages}, facts=decider.facts.to_json(),
+    ).to_json()  # fmt: skip

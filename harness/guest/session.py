@@ -12,7 +12,9 @@ from harness.errors import GuestRefusal, HarnessError
 
 @dataclass(frozen=True)
 class Result:
-    """A finished command.  ``seconds`` is the time it took as seen from the host."""
+    """A finished command.  ``seconds`` is the time it took as seen from the host.
+
+    ``exit_status`` -1: the server sent none, as when a signal ended the command."""
 
     argv: tuple[str, ...]
     exit_status: int

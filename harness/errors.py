@@ -44,6 +44,10 @@ class TestbedError(HarnessError):
     __test__ = False  # the name begins with Test, but pytest must not collect it
 
 
+class RestoreError(TestbedError):
+    """A saved state did not come back to life."""
+
+
 class UsageError(HarnessError):
     """Bad input: an unknown cell, a broken file, a wrong digest.  Exit status 4."""
 

@@ -33,7 +33,7 @@ while True:
         if not part:
             signal.sigtimedwait([signal.SIGIO], 10)
         continue
-    now, seed = line.split()
+    now, seed = line.splitlines()[-1].split()
     line = b""
     time.clock_settime(time.CLOCK_REALTIME, float(now))
     seed = bytes.fromhex(seed.decode())
@@ -41,7 +41,13 @@ while True:
     fcntl.ioctl(random, 0x40085203, struct.pack("ii", 8 * len(seed), len(seed)) + seed)
     fcntl.ioctl(random, 0x5207)
     os.close(random)
-    os.write(port, b"ok\\n")
+    for _ in range(500):
+        # What was said may come before the news that somebody is connected.
+        try:
+            os.write(port, b"ok\\n")
+            break
+        except BlockingIOError:
+            time.sleep(0.01)
 """
 
 

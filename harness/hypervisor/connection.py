@@ -45,13 +45,19 @@ def _run_events() -> None:
 
 
 def _reap_qemu(_timer: int, _opaque: object) -> None:
-    """Wait for QEMUs that have ended: libvirt made them orphans, and polls until they are gone."""
+    """Wait for QEMUs that have ended: libvirt made them orphans, and polls until they are gone.
+
+    Orphans are daemons, of a session of their own; a QEMU of ours is a child that libvirt itself
+    waits for, and would miss.
+    """
+    ours = os.getsid(0)
     children = Path(f"/proc/self/task/{os.getpid()}/children")
     with contextlib.suppress(OSError):
-        for pid in children.read_text().split():
+        for pid in map(int, children.read_text().split()):
             with contextlib.suppress(OSError):
-                if Path(f"/proc/{pid}/comm").read_text().startswith("qemu-system"):
-                    os.waitpid(int(pid), os.WNOHANG)
+                qemu = Path(f"/proc/{pid}/comm").read_text().startswith("qemu-system")
+                if qemu and os.getsid(pid) != ours:
+                    os.waitpid(pid, os.WNOHANG)
 
 
 def _start_events(*, subreaper: bool) -> None:

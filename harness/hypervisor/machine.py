@@ -13,12 +13,14 @@ from pathlib import Path
 import libvirt
 import psutil
 
-from harness.errors import TestbedError
+from harness.errors import RestoreError, TestbedError
 from harness.hypervisor.acceleration import Acceleration
 from harness.hypervisor.connection import Connection
 from harness.hypervisor.console import Console
 from harness.hypervisor.domain import MachineSpec, domain_xml
 from harness.hypervisor.leases import qemu_processes
+
+_THAW_TRIES = 5
 
 
 class Machine:
@@ -52,7 +54,7 @@ class Machine:
         """Continue the machine saved in *memory* with the disk, port and console of *spec*.
 
         *identity* and the name must be those of the saved machine.  Raises
-        :class:`TestbedError` when libvirt or QEMU refuses the file.
+        :class:`RestoreError` when libvirt or QEMU refuses the file.
         """
         machine = cls(connection, spec, acceleration, identity)
         xml = domain_xml(spec, acceleration, identity)
@@ -60,7 +62,7 @@ class Machine:
             connection.handle.restoreFlags(str(memory), xml, libvirt.VIR_DOMAIN_SAVE_RUNNING)
             machine._domain = connection.handle.lookupByUUIDString(str(identity))
         except libvirt.libvirtError as error:
-            raise TestbedError(
+            raise RestoreError(
                 f"the saved state {memory.parent.name} could not be restored: "
                 f"{_reason(error)}",
                 hint="it will be rebuilt; if this repeats, remove the saved states",
@@ -105,30 +107,34 @@ class Machine:
         """Tell a restored guest the time and give it fresh entropy; wait for its answer.
 
         The guest listens since before it was saved (see ``harness.guest.clock``).  *timeout* in
-        seconds; raises :class:`TestbedError` when no answer comes.
+        seconds; raises :class:`RestoreError` when no answer comes.
         """
-        line = f"{time.time():.6f} {secrets.token_hex(64)}\n".encode()
         deadline = time.monotonic() + timeout
-        answer, trouble = b"", "it closed the channel"
-        try:
-            with socket.socket(socket.AF_UNIX) as channel:
-                channel.settimeout(timeout)
-                channel.connect(str(self.spec.thaw))
-                channel.sendall(line)
-                while not answer.endswith(b"\n") and time.monotonic() < deadline:
-                    received = channel.recv(64)
-                    if not received:
-                        break
-                    answer += received
-        except OSError as error:
-            trouble = str(error) or type(error).__name__
+        answer, trouble = b"", ""
+        while not answer and (left := deadline - time.monotonic()) > 0:
+            # Said again now and then, with the time as it is then: no harm if both are heard.
+            try:
+                answer = self._tell_time(min(left, timeout / _THAW_TRIES))
+            except OSError as error:
+                trouble = str(error) or type(error).__name__
+            if not answer:
+                time.sleep(0.01)
         if answer.strip() != b"ok":
-            raise TestbedError(
-                f"the restored guest did not take the time ({trouble}; it said {answer!r})",
+            raise RestoreError(
+                f"the restored guest did not take the time within {timeout:.0f} s ({trouble}; it "
+                f"said {answer!r}; QEMU is {'running' if self.running else 'gone'})",
                 hint="the saved state may be damaged; remove it, it is then rebuilt",
                 command="harness cache clear --states",
                 detail=self.console.tail(),
             )
+
+    def _tell_time(self, timeout: float) -> bytes:
+        line = f"{time.time():.6f} {secrets.token_hex(64)}\n".encode()
+        with socket.socket(socket.AF_UNIX) as channel:
+            channel.settimeout(timeout)
+            channel.connect(str(self.spec.thaw))
+            channel.sendall(line)
+            return channel.recv(64)
 
     def power_cycle(self, cmdline: str, timeout: float) -> None:
         """Wait for the guest, told to power off, to do so, then start it with *cmdline*."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from harness.distros.base import Distro
-from harness.errors import GuestRefusal, TestbedError
+from harness.errors import GuestRefusal, RestoreError, TestbedError
 from harness.guest.guest import Guest
 from harness.hypervisor.saved import SavedState
 from harness.image import recipe as recipes
@@ -89,9 +89,9 @@ class Lab(Machines):
             damage = self.states.damage(saved, thorough=True)
             if not damage:
                 try:
-                    return self.restore(cell, image, saved)
-                except TestbedError as error:
-                    if attempt == 2 or "could not be restored" not in error.what:
+                    return self._restore(cell, image, saved)
+                except RestoreError as error:
+                    if attempt == 2:
                         raise
                     damage = error.what
             self.options.progress(f"{cell}: state {state} is damaged ({damage}); rebuilding it")
@@ -102,6 +102,14 @@ class Lab(Machines):
             hint="check the disk of the cache directory",
             command="harness cache",
         )
+
+    def _restore(self, cell: Cell, image: Image, saved: SavedState) -> Guest:
+        """Restore *saved*, twice if need be: it may be the host that was short of something."""
+        try:
+            return self.restore(cell, image, saved)
+        except RestoreError as error:
+            self.options.progress(f"{cell}: {error.what}; trying again")
+            return self.restore(cell, image, saved)
 
     def boot(self, cell: Cell, distro: Distro) -> Guest:
         """A guest at power-on, from the image itself; nothing is saved."""
@@ -159,7 +167,7 @@ class Lab(Machines):
         else:
             parent_state = self._state(cell, distro, image, below, state_keys)
             self.options.progress(f"{cell}: making state {state} from {below}")
-            guest = self.restore(cell, image, parent_state)
+            guest = self._restore(cell, image, parent_state)
             parent = parent_state.key
         try:
             if below is None:

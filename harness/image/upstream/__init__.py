@@ -1,0 +1,1 @@
+"""Upstream images: the catalogue in ``images/catalogue``, fetching, verifying, unpacking."""

@@ -1,0 +1,34 @@
+"""Which URLs are allowed.  https always; http where a pinned digest makes the way irrelevant,
+and to this machine itself, for tests and for a mirror behind a tunnel."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote, urlsplit
+
+LOOPBACK = ("127.0.0.1", "::1")
+
+
+def loopback(url: str) -> bool:
+    return urlsplit(url).hostname in LOOPBACK
+
+
+def check(url: str, *, digest_pinned: bool = False) -> None:
+    """Raise ValueError for a URL that must not be asked."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as exc:
+        raise ValueError(f"url {url!r} is malformed: {exc}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"url {url!r} is not of the form https://host/path")
+    if parts.username or parts.password:
+        raise ValueError(f"url {url!r} holds a password")
+    if any(c <= " " or c == "\x7f" for c in url):
+        raise ValueError(f"url {url!r} holds a space or a control character")
+    if parts.scheme == "http" and not (digest_pinned or loopback(url)):
+        raise ValueError(f"url {url!r} is http without a pinned digest: expected https")
+
+
+def name(url: str) -> str:
+    """The file that a URL names, as far as it is safe for a message or a comparison."""
+    return unquote(urlsplit(url).path).rpartition("/")[2]

@@ -15,17 +15,21 @@ ARCHES = ("x86_64", "aarch64", "s390x")
 class Cell:
     """One distro release on one architecture, perhaps with one engine package version.
 
-    ``id`` is what users type: ``debian-12/x86_64`` or ``debian-12/x86_64/docker.io=20.10.24``.
+    ``id`` is what users type: ``debian-12/x86_64``, ``debian-12/x86_64+cgroup-v1`` (booted in a
+    mode of its own) or ``debian-12/x86_64/docker.io=20.10.24``.
     """
 
     distro: str
     release: str
     arch: str
     engine: str = ""
+    mode: str = ""
 
     @property
     def id(self) -> str:
         base = f"{self.distro}-{self.release}/{self.arch}"
+        if self.mode:
+            base += f"+{self.mode}"
         return f"{base}/{self.engine}" if self.engine else base
 
     @property

@@ -28,6 +28,16 @@ class Hint:
 
 
 @dataclass(frozen=True)
+class Mode:
+    """Another way to boot a release.  ``traits`` are those documented to differ then.
+    ``unsupported`` is why it cannot be, where it cannot."""
+
+    kernel_arguments: str = ""
+    traits: Mapping[str, str] = field(default_factory=dict)
+    unsupported: str = ""
+
+
+@dataclass(frozen=True)
 class Distro:
     """One release of one distro.
 
@@ -47,6 +57,7 @@ class Distro:
     hints: tuple[Hint, ...] = ()  # on the way to the state `prepared`, in this order
     remedies: tuple[Hint, ...] = ()  # the others: for scenarios that induce the need
     traits: Mapping[str, str] = field(default_factory=dict)
+    modes: Mapping[str, Mode] = field(default_factory=dict)  # by name, beside the usual one
     unsupported: Mapping[str, str] = field(default_factory=lambda: {"s390x": S390X})
     unreachable: str = NO_IMAGE  # why no cell of it can boot, while ``recipe`` is empty
 
@@ -65,7 +76,12 @@ class Distro:
         """Every hint and remedy that cures a trait."""
         return tuple(hint for hint in (*self.hints, *self.remedies) if hint.trait == trait)
 
+    def mode_of(self, cell: Cell) -> Mode:
+        """The mode that *cell* names; the usual one where it names none."""
+        return self.modes[cell.mode] if cell.mode else Mode()
+
     def traits_of(self, cell: Cell) -> Mapping[str, str]:
-        """The documented traits of a cell; its engine package may have another version."""
+        """The documented traits of a cell, in its mode; its engine may have another version."""
+        traits = {**self.traits, **self.mode_of(cell).traits}
         _, _, version = cell.engine.partition("=")
-        return {**self.traits, "engine": version} if version else self.traits
+        return {**traits, "engine": version} if version else traits

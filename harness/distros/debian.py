@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.distros.base import NO_RECIPE, Distro, Hint
+from harness.distros.base import NO_RECIPE, Distro, Hint, Mode
 from harness.distros.common import PREPARED
 from harness.distros.hints import LOAD_IP_TABLES, REMEDIES, ROOTFUL_OFF, USERNS_CLONE_19
 
@@ -47,6 +47,13 @@ SHARED = {
 }
 
 
+# The kernel arguments are systemd's (systemd(1), "KERNEL COMMAND LINE").
+LEGACY_CGROUP = "systemd.unified_cgroup_hierarchy=0"
+CGROUP_V1 = Mode(LEGACY_CGROUP, {"cgroup": "v1", "delegated-controllers": "none"})
+CGROUP_V1_FORCED = Mode(f"{LEGACY_CGROUP} SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1", CGROUP_V1.traits)
+CGROUP_V1_GONE = Mode(unsupported="systemd 258 and later have no cgroup v1 (its NEWS)")
+
+
 def _debian(
     release: str,
     title: str,
@@ -55,6 +62,7 @@ def _debian(
     packages: tuple[str, ...] = PACKAGES,
     recipe: str = "",
     recipe_arches: tuple[str, ...] = (),
+    cgroup_v1: Mode = CGROUP_V1,
     **traits: str,
 ) -> Distro:
     return Distro(
@@ -70,6 +78,7 @@ def _debian(
         hints=HINTS,
         remedies=(*REMEDIES, USERNS_CLONE_19, *remedies),
         traits={**SHARED, **{name.replace("_", "-"): value for name, value in traits.items()}},
+        modes={"cgroup-v1": cgroup_v1},
         unreachable=NO_RECIPE,
     )
 
@@ -78,6 +87,8 @@ DEBIAN_11 = _debian(
     "11",
     "Debian 11 (bullseye)",
     remedies=(OVERLAY,),
+    recipe="debian-11",
+    recipe_arches=("x86_64",),
     engine="20.10.5",
     kernel="5.10",
     systemd="247",
@@ -100,6 +111,10 @@ DEBIAN_12 = _debian(
 DEBIAN_13 = _debian(
     "13",
     "Debian 13 (trixie)",
+    packages=(*PACKAGES, "docker-cli"),
+    recipe="debian-13",
+    recipe_arches=("x86_64",),
+    cgroup_v1=CGROUP_V1_FORCED,
     engine="26.1.5",
     kernel="6.12",
     systemd="257",
@@ -108,9 +123,12 @@ DEBIAN_13 = _debian(
     overlay_in_userns="yes",
 )
 DEBIAN_14 = _debian(
-    "14",
+    "forky",
     "Debian 14 (forky), in development",
     packages=(*PACKAGES, "docker-cli"),
+    recipe="debian-forky",
+    recipe_arches=("x86_64",),
+    cgroup_v1=CGROUP_V1_GONE,
     engine="28.5.2",
     kernel="7.2",
     systemd="262",

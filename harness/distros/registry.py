@@ -43,12 +43,15 @@ def nothing_missing(distro: Distro, arch: str) -> str:
     return ""
 
 
-def support(distro: Distro, arch: str, obstacle: Obstacle = nothing_missing) -> Support:
+def support(
+    distro: Distro, arch: str, obstacle: Obstacle = nothing_missing, mode: str = ""
+) -> Support:
     """Whether a cell of the distro can boot.  ``obstacle`` speaks for the machine: no emulator
     for the architecture, say."""
-    cell = Cell(distro.name, distro.release, arch)
-    if arch in distro.unsupported:
-        return Support(cell, "unsupported", distro.unsupported[arch])
+    cell = Cell(distro.name, distro.release, arch, mode=mode)
+    reason = distro.unsupported.get(arch) or distro.mode_of(cell).unsupported
+    if reason:
+        return Support(cell, "unsupported", reason)
     if arch not in distro.arches:
         return Support(cell, "unreachable", f"{distro.title} has no image for {arch}")
     if not distro.recipe:
@@ -63,4 +66,9 @@ def support(distro: Distro, arch: str, obstacle: Obstacle = nothing_missing) -> 
 
 def supports(obstacle: Obstacle = nothing_missing) -> list[Support]:
     """Every square of the matrix, in the order of distros and architectures."""
-    return [support(distro, arch, obstacle) for distro in all_distros() for arch in ARCHES]
+    return [
+        support(distro, arch, obstacle, mode)
+        for distro in all_distros()
+        for arch in ARCHES
+        for mode in ("", *(() if arch in distro.unsupported else distro.modes))
+    ]

@@ -7,13 +7,13 @@ import contextlib
 import ctypes
 import os
 import shutil
-import tempfile
 import threading
 from pathlib import Path
 
 import libvirt
 
 from harness.errors import TestbedError
+from harness.hypervisor import roots
 
 EMBED = "qemu:///embed"
 PR_SET_CHILD_SUBREAPER = 36
@@ -86,8 +86,8 @@ class Connection:
         """
         _start_events(subreaper=not persistent)
         self.uri = uri
-        # Short, because the path of a UNIX socket has 108 bytes; private (mode 0700).
-        self.root = Path(tempfile.mkdtemp(prefix="rlh-"))
+        roots.sweep()
+        self.root = roots.new_root()
         if uri == EMBED:
             etc = self.root / "etc"
             etc.mkdir()

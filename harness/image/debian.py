@@ -99,6 +99,7 @@ def _mmdebstrap(recipe: Recipe, arch: str, tar: Path, source: str | None) -> lis
         f"--include={include}",
         '--aptopt=APT::Install-Recommends "false"',
         "--skip=cleanup/apt",
+        *(f"--aptopt={line}" for line in recipe.apt_options),
     ]
     if recipe.packages.preload:
         wanted = shlex.join(recipe.packages.preload)

@@ -61,6 +61,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     packages: Packages
     components: tuple[str, ...] = ("main",)
     files: tuple[File, ...] = ()
+    apt_options: tuple[str, ...] = ()  # lines of apt.conf, in force while the image is built
     omit: tuple[str, ...] = ()  # patterns of paths left out of the root
     units: Units = Units()
     cloud: dict[str, Any] = {}  # /etc/cloud/cloud.cfg.d
@@ -95,17 +96,44 @@ def names(where: Path | None = None) -> list[str]:
 
 
 def load(name: str, where: Path | None = None) -> Recipe:
-    """The recipe ``images/NAME.toml``; anything wrong with it is one line that says where."""
+    """The recipe ``images/NAME.toml``; anything wrong with it is one line that says where.
+
+    A recipe that ``extends`` another says only what differs: its tables are merged, its other
+    values replace those of the other.
+    """
     path = (where or folder()) / f"{name}.toml"
+    table = _read(name, where)
+    if (parent := table.pop("extends", None)) is not None:
+        if not isinstance(parent, str) or parent == name:
+            raise UsageError(f"{path}: extends must name another recipe")
+        base = _read(parent, where)
+        if "extends" in base:
+            raise UsageError(f"{path}: {parent} extends a recipe itself; extend that one")
+        table = _merged(base, table)
     try:
-        recipe = msgspec.convert(tomllib.loads(path.read_text("utf-8")), Recipe)
-    except FileNotFoundError:
-        known = ", ".join(names(where)) or "none"
-        raise UsageError(f"no recipe {name!r}; known recipes: {known}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise UsageError(f"{path}: not valid TOML: {exc}") from None
+        recipe = msgspec.convert(table, Recipe)
     except msgspec.ValidationError as exc:
         raise UsageError(f"{path}: {exc}") from None
     if recipe.name != path.stem:
         raise UsageError(f"{path}: describes {recipe.name}; call it {recipe.name}.toml")
     return recipe
+
+
+def _read(name: str, where: Path | None) -> dict[str, Any]:
+    path = (where or folder()) / f"{name}.toml"
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        known = ", ".join(names(where)) or "none"
+        raise UsageError(f"no recipe {name!r}; known recipes: {known}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise UsageError(f"{path}: not valid TOML: {exc}") from None
+
+
+def _merged(base: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in table.items():
+        if isinstance(value, dict) and isinstance(result.get(key), dict):
+            value = _merged(result[key], value)
+        result[key] = value
+    return result

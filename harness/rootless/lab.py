@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import Timeout
@@ -47,6 +48,8 @@ class Lab(Machines):
                 recipes.load(distro.recipe), cell.arch, self.options.cache.images,
                 self.options.progress, verify=True,
             )  # fmt: skip
+            arguments = distro.mode_of(cell).kernel_arguments
+            image = replace(image, cmdline=f"{image.cmdline} {arguments}".strip())
             self._images[cell.id] = image
         return image
 
@@ -54,11 +57,12 @@ class Lab(Machines):
         """The key of each state: the hash of everything that makes it, its parent included."""
         image = self.image(cell, distro)
         chosen = self.acceleration(cell.arch, image.kernel)
+        arguments = (distro.mode_of(cell).kernel_arguments, self.options.kernel_arguments)
         parent = hashlib.sha256(
             json.dumps(
                 [
                     SCHEMA, image.digest, chosen.kind, self.options.memory, self.options.vcpus,
-                    self.options.kernel_arguments, self.connection().versions()["qemu"],
+                    " ".join(arguments).strip(), self.connection().versions()["qemu"],
                     self.options.uri,
                 ]
             ).encode()

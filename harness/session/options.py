@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ def with_engine(cell: Cell, version: str) -> Cell:
     name, _, number = version.rpartition("=")
     if name and name != package:
         raise UsageError(f"{cell.id} has the engine package {package}, not {name}")
-    return Cell(cell.distro, cell.release, cell.arch, f"{package}={number}")
+    return replace(cell, engine=f"{package}={number}")
 
 
 def _without_engine(patterns: list[str]) -> list[str]:

@@ -62,7 +62,7 @@ class ControlledRun:
             self._show(f"ended {lease.name}, left behind by a run that died")
         for support in supports:
             self.store.add_cell(CellInfo(support.cell.id, support.status, support.reason))
-            if support.status == "unsupported":
+            if support.status == "unsupported" and not support.cell.mode:
                 self.store.add_rows(
                     Row(claim="D18", cell=support.cell.id, scenario="", note=support.reason,
                         verdict=Verdict.UNSUPPORTED, observed="unsupported",

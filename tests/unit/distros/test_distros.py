@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.distros.base import NO_IMAGE, NO_RECIPE, Distro
+from harness.distros.base import NO_IMAGE, Distro
 from harness.distros.registry import all_distros, find, of, supports
 from harness.errors import UsageError
 from harness.matrix import ARCHES, Cell, select
@@ -66,7 +66,8 @@ def test_recipes_exist(distro: Distro) -> None:
 
 def test_every_square_has_a_status_and_a_reason() -> None:
     rows = supports()
-    assert len(rows) == len(all_distros()) * len(ARCHES)
+    modes = sum(len(distro.modes) * len(set(ARCHES) - {"s390x"}) for distro in all_distros())
+    assert len(rows) == len(all_distros()) * len(ARCHES) + modes
     for row in rows:
         assert row.status in ("available", "unsupported", "unreachable")
         assert bool(row.reason) == (row.status != "available"), row
@@ -78,16 +79,30 @@ def test_s390x_is_unsupported_everywhere() -> None:
     assert all("no static packages" in row.reason for row in rows)
 
 
-def test_debian_12_is_available() -> None:
-    (row,) = select(supports(), cells=["debian-12/x86_64"])
+@pytest.mark.parametrize("release", ["11", "12", "13", "forky"])
+def test_debian_is_available(release: str) -> None:
+    (row,) = select(supports(), cells=[f"debian-{release}/x86_64"])
     assert (row.status, row.source) == ("available", "built")
+
+
+@pytest.mark.parametrize("release", ["11", "12", "13"])
+def test_cgroup_v1_is_a_cell_of_its_own(release: str) -> None:
+    (row,) = select(supports(), cells=[f"debian-{release}/x86_64+cgroup-v1"])
+    assert (row.status, row.cell.mode) == ("available", "cgroup-v1")
+    assert of(row.cell).traits_of(row.cell)["cgroup"] == "v1"
+    assert "hierarchy=0" in of(row.cell).mode_of(row.cell).kernel_arguments
+
+
+def test_a_mode_that_is_gone_says_why() -> None:
+    (row,) = select(supports(), cells=["debian-forky/x86_64+cgroup-v1"])
+    assert row.status == "unsupported"
+    assert "systemd 258" in row.reason
 
 
 @pytest.mark.parametrize(
     ("cell", "reason"),
     [
-        ("debian-11/x86_64", NO_RECIPE),
-        ("debian-14/aarch64", NO_RECIPE),
+        ("debian-11/aarch64", "the image recipe debian-11 does not build aarch64 yet"),
         ("photon-4/x86_64", NO_IMAGE),
         ("centos-7/aarch64", NO_IMAGE),
         ("debian-12/aarch64", "the image recipe debian-12 does not build aarch64 yet"),

@@ -82,3 +82,31 @@ def test_another_architecture_does_not_change_the_hash(write: Write) -> None:
     both = recipes.load("toy-1", write(more))
     assert both.hash("x86_64") == first
     assert both.hash("aarch64") != first
+
+
+def test_a_recipe_that_extends_another_says_only_what_differs(write: Write) -> None:
+    where = write(TOML)
+    parent = recipes.load(recipes.names(where)[0], where)
+    (where / "toy-99.toml").write_text(
+        f'extends = "{parent.name}"\nrelease = "99"\n[packages]\npreload = ["one"]\n'
+    )
+    child = recipes.load("toy-99", where)
+    assert (child.release, child.packages.preload) == ("99", ("one",))
+    assert child.packages.include == parent.packages.include
+    assert child.files == parent.files
+    assert child.hash("x86_64") != parent.hash("x86_64")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('extends = "nothing"', "no recipe 'nothing'"),
+        ('extends = "toy-99"', "extends must name another recipe"),
+        ("extends = 5", "extends must name another recipe"),
+    ],
+)
+def test_a_recipe_that_extends_nothing(write: Write, line: str, message: str) -> None:
+    where = write(TOML)
+    (where / "toy-99.toml").write_text(f'{line}\nrelease = "99"\n')
+    with pytest.raises(UsageError, match=message):
+        recipes.load("toy-99", where)

@@ -94,7 +94,7 @@ def debian_13(debian_12: Facts) -> Facts:
 
 @pytest.fixture
 def debian_14(debian_12: Facts) -> Facts:
-    return _as(debian_12, "debian", "14")
+    return _as(debian_12, "debian", "forky")
 
 
 @pytest.fixture

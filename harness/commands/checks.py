@@ -110,7 +110,8 @@ def libvirt(uri: str, place: Cache) -> Check:
 
 def accelerator(place: Cache) -> Check:
     arch = platform.machine()
-    kernels = [i.kernel for i in list_images(place.images) if i.cell.endswith(f"/{arch}")]
+    images = [i for i in list_images(place.images) if i.cell.endswith(f"/{arch}")]
+    kernels = [i.kernel for i in images if i.kernel]
     try:
         chosen = acceleration.decide(arch, kernel=kernels[0] if kernels else None)
     except HarnessError as error:

@@ -8,21 +8,36 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a fetched image came from, and why it was believed."""
+
+    url: str
+    digest: str  # of the file as it was downloaded: sha256:… or sha512:…
+    trust: str  # in words: pinned digest; signed by …; unsigned checksum; first use
+    format: str  # of that file, as the catalogue calls it
+
+
+@dataclass(frozen=True)
 class Image:
     """``path`` is a qcow2 that nobody writes to: guests get an overlay.  ``digest`` is the
-    SHA-256 of that file, as ``sha256sum`` prints it.  The kernel is booted directly."""
+    SHA-256 of that file, as ``sha256sum`` prints it.
+
+    A built image has a kernel and an initrd, and is booted directly.  An upstream one has
+    neither: the firmware finds its boot loader."""
 
     cell: str  # debian-12/x86_64
     path: Path
-    kernel: Path
-    initrd: Path
+    kernel: Path | None
+    initrd: Path | None
     cmdline: str
     digest: str  # sha256:…
-    source: str  # built
-    recipe_hash: str
+    source: str  # built or upstream
+    recipe_hash: str  # of the recipe, or of the entry in the catalogue
     packages: Mapping[str, str]  # installed: name to version
     built_at: str  # ISO 8601, UTC
     preloaded: Mapping[str, str] = field(default_factory=dict)  # downloaded, not installed
+    firmware: tuple[str, ...] = ()  # bios, uefi: what it boots with, the better one first
+    origin: Origin | None = None  # of an upstream image
 
     @property
     def folder(self) -> Path:

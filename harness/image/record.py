@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from harness.image.debian import DISK, INITRD, KERNEL, Built
-from harness.image.model import Image
+from harness.image.model import Image, Origin
 from harness.image.recipe import Recipe
 
 NAME = "image.json"
@@ -34,6 +34,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, Stamp]
     packages: dict[str, str]
     preloaded: dict[str, str]
+    firmware: tuple[str, ...] = ()
+    origin: Origin | None = None
 
 
 def write(folder: Path, recipe: Recipe, arch: str, built: Built, began: datetime) -> None:
@@ -46,6 +48,23 @@ def write(folder: Path, recipe: Recipe, arch: str, built: Built, began: datetime
         files={name: _stamp(folder / name) for name in (DISK, KERNEL, INITRD)},
         packages=built.packages,
         preloaded=built.preloaded,
+    ))
+
+
+def write_fetched(
+    folder: Path, cell: str, entry_hash: str, firmware: tuple[str, ...], origin: Origin
+) -> None:
+    _save(folder, Record(
+        cell=cell,
+        source="upstream",
+        recipe_hash=entry_hash,
+        cmdline="",
+        built_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        files={DISK: _stamp(folder / DISK)},
+        packages={},
+        preloaded={},
+        firmware=firmware,
+        origin=origin,
     ))
 
 
@@ -63,7 +82,8 @@ def load(folder: Path, *, full: bool) -> Image | None:
         raise Corrupt(f"{NAME} is missing") from None
     except msgspec.MsgspecError as exc:
         raise Corrupt(f"{NAME} is unreadable: {exc}") from None
-    if missing := {DISK, KERNEL, INITRD} - record.files.keys():
+    needed = {DISK} if record.origin else {DISK, KERNEL, INITRD}
+    if missing := needed - record.files.keys():
         raise Corrupt(f"{NAME} does not name {', '.join(sorted(missing))}")
     touched = [name for name, stamp in record.files.items() if _check(folder / name, stamp, full)]
     if touched:
@@ -72,8 +92,8 @@ def load(folder: Path, *, full: bool) -> Image | None:
     return Image(
         cell=record.cell,
         path=folder / DISK,
-        kernel=folder / KERNEL,
-        initrd=folder / INITRD,
+        kernel=folder / KERNEL if KERNEL in record.files else None,
+        initrd=folder / INITRD if INITRD in record.files else None,
         cmdline=record.cmdline,
         digest=f"sha256:{record.files[DISK].sha256}",
         source=record.source,
@@ -81,6 +101,8 @@ def load(folder: Path, *, full: bool) -> Image | None:
         packages=record.packages,
         built_at=record.built_at,
         preloaded=record.preloaded,
+        firmware=record.firmware,
+        origin=record.origin,
     )
 
 

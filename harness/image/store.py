@@ -49,8 +49,8 @@ def ensure(
     target = cache / f"{recipe.name}_{arch}-{recipe.hash(arch)[:12]}"
     if not force and (image := _usable(target, verify)):
         return image
-    with _lock(target, progress):
-        _sweep(target)
+    with locked(target, progress):
+        sweep(target)
         if not force:
             try:
                 if image := record.load(target, full=verify):
@@ -66,10 +66,11 @@ def verify(image: Image) -> None:
         if record.load(image.folder, full=True) is None:
             raise Corrupt("it is gone")
     except Corrupt as exc:
+        verb = "fetch" if image.origin else "build"
         raise TestbedError(
             f"the image of {image.cell} is damaged: {exc}",
-            hint="build it again",
-            command=f"harness image build {image.cell} --force",
+            hint=f"{verb} it again",
+            command=f"harness image {verb} {image.cell} --force",
         ) from None
 
 
@@ -83,8 +84,8 @@ def list_images(cache: Path) -> list[Image]:
 
 
 def remove(image: Image) -> None:
-    with _lock(image.folder, lambda line: None):
-        _discard(image.folder)
+    with locked(image.folder, lambda line: None):
+        discard(image.folder)
 
 
 def _usable(target: Path, full: bool) -> Image | None:
@@ -102,7 +103,7 @@ def _build(recipe: Recipe, arch: str, target: Path, progress: Progress, build: B
     try:
         built = build(recipe, arch, work, progress)
         record.write(work, recipe, arch, built, began)
-        _discard(target)
+        discard(target)
         work.rename(target)
     except BaseException as exc:
         log = _keep_log(work, target)
@@ -126,7 +127,7 @@ def _build(recipe: Recipe, arch: str, target: Path, progress: Progress, build: B
 
 
 @contextmanager
-def _lock(target: Path, progress: Progress) -> Iterator[None]:
+def locked(target: Path, progress: Progress, doing: str = "built") -> Iterator[None]:
     """The kernel drops the lock with its holder, so a killed builder blocks nobody."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -136,7 +137,7 @@ def _lock(target: Path, progress: Progress) -> Iterator[None]:
             lock.acquire(timeout=0)
         except Timeout:
             pid = holder.read_text() if holder.exists() else "?"
-            progress(f"waiting for the image being built by PID {pid}…")
+            progress(f"waiting for the image being {doing} by PID {pid}…")
             lock.acquire(poll_interval=0.2)
     except PermissionError as exc:
         raise TestbedError(f"the image cache {target.parent} cannot be written to",
@@ -153,7 +154,7 @@ def _lock_path(target: Path) -> Path:
     return target.with_name(f".{target.name}.lock")
 
 
-def _sweep(target: Path) -> None:
+def sweep(target: Path) -> None:
     """Remove what dead builders left: whoever can have the lock knows that nobody works there."""
     for left in target.parent.glob(".building-*"):
         name = left.name.removeprefix(".building-").rpartition("-")[0]
@@ -164,7 +165,7 @@ def _sweep(target: Path) -> None:
                 debian.delete(left)
 
 
-def _discard(target: Path) -> None:
+def discard(target: Path) -> None:
     """Out of the way in one step, so that nobody sees half of it.  Guests that still run on
     the old disk hold it open."""
     if target.exists():

@@ -71,6 +71,9 @@ class Machines:
         return chosen
 
     def _spec(self, image: Image, scratch: Path, lease: Lease, seed_path: Path) -> MachineSpec:
+        if image.kernel is None or image.initrd is None:
+            raise TestbedError(f"{image.cell}: booting an upstream disk through its firmware is"
+                               " not implemented")
         return MachineSpec(
             name="guest",
             arch=image.cell.split("/")[1],

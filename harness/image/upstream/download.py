@@ -1,0 +1,231 @@
+"""One large file into ``NAME.part``, resumed where an earlier attempt or process left off.
+
+A download goes on only where the server says that the file is still the same (If-Range with the
+ETag or the date of change), or where the digest, known beforehand, will tell at the end.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import requests
+import tenacity
+
+from harness.errors import TestbedError, UsageError
+from harness.image.upstream.progress import Advance, Say, meter
+from harness.image.upstream.web import TROUBLE, Gone, Passing, Web, WebPage, reason, refuse_page
+
+LIMIT = 16 << 30  # bytes; no image of the catalogue comes near
+SPARE = 256 << 20  # left free on the disk
+CHUNK = 1 << 18
+SLOWEST = 1024  # bytes a second, over the time after which a server counts as stalled
+RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")  # Content-Range: bytes 100-199/200
+
+
+class Validator(msgspec.Struct, frozen=True):
+    """Beside the part: what the server said of the file that the part is of."""
+
+    url: str
+    tag: str  # a strong ETag, or Last-Modified
+    total: int | None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """``urls`` are tried in turn.  ``digest_known``: it is compared afterwards, so that any
+    server may go on with what another began."""
+
+    cell: str
+    urls: Sequence[str]
+    part: Path
+    digest_known: bool
+    digest_pinned: bool = False  # then http may serve it
+    size: int | None = None
+    limit: int = LIMIT
+
+
+def download(web: Web, wanted: Wanted, say: Say) -> str:
+    """Leave the whole file at ``part``.  Returns the URL that completed it.
+
+    On failure the part stays where a later call can go on with it.  Raises
+    :class:`~.web.Gone` if no server has the file, TestbedError and UsageError otherwise.
+    """
+    last: TestbedError | None = None
+    for url in wanted.urls:
+        try:
+            _from(web, url, wanted, say)
+            return url
+        except TestbedError as exc:
+            # a server that fails says more than one that has no such file
+            last = exc if last is None or not isinstance(exc, Gone) else last
+            if url != wanted.urls[-1]:
+                say(f"{wanted.cell}: {exc.what}; trying the next mirror")
+    assert last is not None
+    raise last
+
+
+def discard(part: Path) -> None:
+    part.unlink(missing_ok=True)
+    _note(part).unlink(missing_ok=True)
+
+
+def _from(web: Web, url: str, wanted: Wanted, say: Say) -> None:
+    def again(state: tenacity.RetryCallState) -> None:
+        why = state.outcome.exception() if state.outcome else None
+        pause = state.next_action.sleep if state.next_action else 0
+        say(f"{wanted.cell}: {getattr(why, 'what', why)}; again in {pause:.0f} s")
+
+    for attempt in web.retrying().copy(before_sleep=again):
+        with attempt:
+            _attempt(web, url, wanted, say)
+
+
+def _attempt(web: Web, url: str, wanted: Wanted, say: Say) -> None:
+    part = wanted.part
+    have = part.stat().st_size if part.exists() else 0
+    if wanted.digest_known and _complete(part, have):
+        return
+    headers = _resume(url, wanted) if have else {}
+    if have and not headers:
+        discard(part)
+        have = 0
+    with web.ask(url, headers=headers, digest_pinned=wanted.digest_pinned) as answer:
+        if answer.status_code == 416:
+            if _complete(part, have):
+                return
+            discard(part)
+            raise Passing(f"{url}: what was there of the file does not fit the file any more")
+        have = _where(answer, have, url)
+        length = answer.headers.get("content-length", "")
+        total = have + int(length) if length.isdecimal() else None
+        _check_size(url, wanted, total)
+        _check_space(part, (total or wanted.size or 0) - have)
+        _write_note(part, answer, url, total)
+        with meter(wanted.cell, total, have, say) as advance:
+            _receive(web, answer, url, wanted, have, total, advance)
+
+
+def _resume(url: str, wanted: Wanted) -> dict[str, str]:
+    """The headers that ask for the rest; none if nobody could vouch for the beginning."""
+    try:
+        note = msgspec.json.decode(_note(wanted.part).read_bytes(), type=Validator)
+    except (OSError, msgspec.MsgspecError):
+        note = Validator("", "", None)
+    headers = {"Range": f"bytes={wanted.part.stat().st_size}-"}
+    if note.tag and note.url == url:
+        return {**headers, "If-Range": note.tag}
+    return headers if wanted.digest_known else {}
+
+
+def _where(answer: requests.Response, have: int, url: str) -> int:
+    """At which byte the answer begins: where it was asked to, or, if the server ignores ranges
+    or has another file by now, at the first."""
+    if answer.status_code != 206:
+        return 0
+    found = RANGE.fullmatch(answer.headers.get("content-range", ""))
+    if not found or int(found[1]) != have or int(found[2]) + 1 != int(found[3]):
+        raise TestbedError(f"{url} answers with a part that was not asked for"
+                           f" ({answer.headers.get('content-range')!r})")  # fmt: skip
+    return have
+
+
+def _receive(
+    web: Web, answer: requests.Response, url: str, wanted: Wanted, have: int,
+    total: int | None, advance: Advance,
+) -> None:  # fmt: skip
+    done, window, before = have, time.monotonic(), have
+    try:
+        with wanted.part.open("ab" if have else "wb") as out:
+            while more := _read(answer, url):
+                if done == 0:
+                    refuse_page(more, url)
+                out.write(more)
+                done += len(more)
+                advance(len(more))
+                if done > min(wanted.limit, wanted.size or wanted.limit):
+                    raise _too_large(url, wanted, done)
+                if (now := time.monotonic()) - window > web.stall:
+                    if done - before < SLOWEST * web.stall:
+                        raise Passing(f"{url} stalls: {done - before} bytes in {web.stall:.0f} s")
+                    window, before = now, done
+    except (UsageError, WebPage):
+        discard(wanted.part)
+        raise
+    except OSError as exc:
+        if exc.errno == errno.ENOSPC:
+            raise _full(wanted.part, (total or 0) - done) from exc
+        raise
+    if total is not None and done != total:
+        raise Passing(f"{url} broke off after {done} of {total} bytes")
+
+
+def _read(answer: requests.Response, url: str) -> bytes:
+    try:
+        # read1: what has come, instead of waiting for a full chunk from a server that stalls
+        data: bytes = answer.raw.read1(CHUNK, decode_content=False)
+        return data
+    except TROUBLE as exc:
+        raise Passing(f"{url} broke off: {reason(exc)}",
+                      hint="the next call goes on from there") from exc  # fmt: skip
+
+
+def _check_size(url: str, wanted: Wanted, total: int | None) -> None:
+    if total is None:
+        return
+    if wanted.size is not None and total != wanted.size:
+        raise UsageError(f"{url} has {total} bytes, and the catalogue says {wanted.size}",
+                         hint="the file is not the pinned one",
+                         command=f"harness image check {wanted.cell}")  # fmt: skip
+    if total > wanted.limit:
+        raise _too_large(url, wanted, total)
+
+
+def _too_large(url: str, wanted: Wanted, size: int) -> UsageError:
+    if wanted.size is not None:
+        what = f"{url} has more bytes than the {wanted.size} of the catalogue"
+    else:
+        what = f"{url} has {size} bytes or more; the limit is {wanted.limit}"
+    return UsageError(what, command=f"harness image check {wanted.cell}")
+
+
+def _check_space(part: Path, needed: int) -> None:
+    if needed > 0 and shutil.disk_usage(part.parent).free < needed + SPARE:
+        raise _full(part, needed)
+
+
+def _full(part: Path, needed: int) -> TestbedError:
+    free = shutil.disk_usage(part.parent).free >> 20
+    return TestbedError(
+        f"the disk of {part.parent} is full ({free} MiB free; the download needs"
+        f" {max(needed, 0) + SPARE >> 20} MiB more)",
+        hint="free some space and call again: it goes on from there; or choose another cache"
+        " with ROOTLESS_HARNESS_CACHE",
+    )
+
+
+def _complete(part: Path, have: int) -> bool:
+    try:
+        note = msgspec.json.decode(_note(part).read_bytes(), type=Validator)
+    except (OSError, msgspec.MsgspecError):
+        return False
+    return note.total == have
+
+
+def _note(part: Path) -> Path:
+    return part.with_name(f"{part.name}.json")
+
+
+def _write_note(part: Path, answer: requests.Response, url: str, total: int | None) -> None:
+    tag = answer.headers.get("etag", "")
+    if tag.startswith("W/"):  # weak: the bytes may differ
+        tag = ""
+    # The date is to the second: good enough where the digest has the last word anyway.
+    tag = tag or answer.headers.get("last-modified", "")
+    _note(part).write_bytes(msgspec.json.encode(Validator(url, tag, total)))

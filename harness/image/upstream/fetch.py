@@ -1,0 +1,199 @@
+"""An upstream image into the cache: downloaded, verified, unpacked, recorded.  Once, however many
+ask: the lock and the cache are those of built images."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.errors import TestbedError, UsageError
+from harness.image import debian, process, record, store
+from harness.image.model import Image, Origin
+from harness.image.record import Corrupt
+from harness.image.upstream import checksums, trust
+from harness.image.upstream.catalogue import Upstream
+from harness.image.upstream.download import Wanted, discard, download
+from harness.image.upstream.progress import Say
+from harness.image.upstream.schema import Pinned
+from harness.image.upstream.trust import Expected
+from harness.image.upstream.unpack import unpack
+from harness.image.upstream.web import Gone, Web
+
+PARTS = ".downloads"
+FORGOTTEN = 14 * 86_400.0  # seconds after which a part that nobody went on with is removed
+
+
+@dataclass(frozen=True)
+class Options:
+    """``trust`` is one of :data:`.trust.LEVELS`; ``latest`` passes over the pin; ``force``
+    fetches what is there already; ``keys`` is the directory of keys."""
+
+    trust: str = "signature"
+    offline: bool = False
+    latest: bool = False
+    force: bool = False
+    keys: Path | None = None
+    web: Web = field(default_factory=Web)
+
+
+def place(upstream: Upstream, cache: Path) -> Path:
+    """Where the image is, or would be."""
+    return cache / f"{upstream.name}_{upstream.arch}-{upstream.hash()[:12]}"
+
+
+def cached(upstream: Upstream, cache: Path) -> Image | None:
+    try:
+        return record.load(place(upstream, cache), full=False)
+    except Corrupt:
+        return None
+
+
+def fetch(upstream: Upstream, cache: Path, say: Say, options: Options) -> Image:
+    """The image of the entry, from ``cache`` if it is there.
+
+    Nothing that was not verified is opened, and nothing is kept of a failure but the beginning
+    of a download that another call can go on with.
+    """
+    target = place(upstream, cache)
+    if not options.force and (image := cached(upstream, cache)):
+        return image
+    if why := upstream.fetchable:
+        raise UsageError(f"{upstream.cell}: {why}", command="harness matrix")
+    if options.offline:
+        raise UsageError(
+            f"{upstream.cell}: the image is not in {cache}, and --offline forbids to fetch it",
+            command=f"harness image fetch {upstream.cell}",
+        )
+    with store.locked(target, say, "fetched"):
+        store.sweep(target)
+        if not options.force and (image := cached(upstream, cache)):
+            return image
+        return _Job(upstream, cache, say, options).run()
+
+
+@dataclass(frozen=True)
+class _Job:
+    upstream: Upstream
+    cache: Path
+    say: Say
+    options: Options
+
+    def run(self) -> Image:
+        entry = self.upstream.entry
+        if entry.pinned and not self.options.latest:
+            urls = [entry.pinned.url, *entry.pinned.mirrors]
+            try:
+                return self._get(urls, trust.pinned(self.upstream), entry.pinned)
+            except Gone as exc:
+                if entry.latest is None:
+                    raise
+                self.say(f"{self._cell}: the pin has rotted: {exc.what}; taking what is there now")
+        if entry.latest is None:
+            raise UsageError(f"{self._cell}: the catalogue names no latest image",
+                             command=f"harness image fetch {self._cell}")  # fmt: skip
+        options = self.options
+        expected = trust.latest(self.upstream, options.web, options.trust, options.keys)
+        if not expected.why.startswith("signed"):
+            self.say(f"{self._cell}: believed without a signature ({expected.why}, --trust"
+                     f" {options.trust})")  # fmt: skip
+        return self._get([entry.latest.url, *entry.latest.mirrors], expected)
+
+    @property
+    def _cell(self) -> str:
+        return self.upstream.cell
+
+    def _get(self, urls: list[str], expected: Expected, pin: Pinned | None = None) -> Image:
+        began = time.monotonic()
+        wanted = self._wanted(urls, expected.digest, pin)
+        resumed = wanted.part.exists()
+        url = download(self.options.web, wanted, self.say)
+        try:
+            digest = self._check(wanted.part, expected, url)
+        except UsageError as exc:
+            discard(wanted.part)
+            if not resumed:
+                raise
+            self.say(f"{self._cell}: {exc.what}; it was put together from several attempts, so"
+                     " once more from the beginning")  # fmt: skip
+            url = download(self.options.web, wanted, self.say)
+            try:
+                digest = self._check(wanted.part, expected, url)
+            except UsageError:
+                discard(wanted.part)
+                raise
+        origin = Origin(url, digest, expected.why, self.upstream.entry.format)
+        image = self._keep(wanted.part, origin)
+        took = time.monotonic() - began
+        self.say(f"{self._cell}: fetched in {took:.0f} s, {digest}, {expected.why}")
+        return image
+
+    def _wanted(self, urls: list[str], digest: str, pin: Pinned | None) -> Wanted:
+        parts = self.cache / PARTS
+        parts.mkdir(exist_ok=True)
+        _forget(parts)
+        # Named after what is expected: the part of another file is another part.
+        mark = hashlib.sha256((digest or urls[0]).encode()).hexdigest()[:12]
+        return Wanted(
+            cell=self._cell,
+            urls=urls,
+            part=parts / f"{place(self.upstream, self.cache).name}-{mark}.part",
+            digest_known=bool(digest),
+            digest_pinned=pin is not None,
+            size=pin.size if pin else None,
+        )
+
+    def _check(self, part: Path, expected: Expected, url: str) -> str:
+        """The digest of the file, if it is the one that was expected."""
+        kind = expected.digest.partition(":")[0] or "sha256"
+        self.say(f"{self._cell}: verifying")
+        digest = checksums.digest_of(part, kind)
+        if expected.digest and digest != expected.digest:
+            raise UsageError(
+                f"{self._cell}: {url} is not what it should be: it has {digest[:19]}…, and the"
+                f" {expected.why} says {expected.digest[:19]}…",
+                hint="it was removed; if the distro replaced it, a new pin is needed",
+                command=f"harness image check {self._cell}",
+            )
+        expected.verify(part)
+        return digest
+
+    def _keep(self, part: Path, origin: Origin) -> Image:
+        target = place(self.upstream, self.cache)
+        work = Path(tempfile.mkdtemp(prefix=f".building-{target.name}-", dir=target.parent))
+        work.chmod(0o755)
+        try:
+            unpack(part, origin.format, work, work / debian.LOG)
+            (work / debian.LOG).unlink(missing_ok=True)
+            firmware = self.upstream.boot.firmware
+            record.write_fetched(work, self._cell, self.upstream.hash(), firmware, origin)
+            store.discard(target)
+            work.rename(target)
+        except (OSError, TestbedError) as exc:
+            full = getattr(exc, "errno", 0) == errno.ENOSPC
+            if full or process.FULL in getattr(exc, "detail", ""):
+                raise TestbedError(
+                    f"the disk of {self.cache} is full: the image of {self._cell} cannot be"
+                    " unpacked", hint="free some space and call again: the download is kept",
+                ) from exc  # fmt: skip
+            raise
+        except UsageError as exc:
+            discard(part)
+            raise UsageError(f"{self._cell}: {exc.what}", hint=exc.hint, detail=exc.detail,
+                             command=f"harness image check {self._cell}") from None  # fmt: skip
+        finally:
+            if work.exists():
+                debian.delete(work)
+        discard(part)
+        image = record.load(target, full=False)
+        assert image is not None
+        return image
+
+
+def _forget(parts: Path) -> None:
+    for path in parts.iterdir():
+        if time.time() - path.stat().st_mtime > FORGOTTEN:
+            path.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ COMMANDS = {
     "compare": ("harness.commands.report:compare", "Tell what changed between two stored runs."),
     "shell": ("harness.commands.shell:shell", "Enter a guest, or run one command in it."),
     "claims": ("harness.commands.claims:claims", "List documented claims and their scenarios."),
-    "explain": ("harness.commands.claims:explain", "Tell what a claim predicts on a cell."),
+    "explain": ("harness.commands.explain:explain", "Tell what a claim predicts on a cell."),
     "image": ("harness.commands.image:image", "List, build and verify images."),
     "cache": ("harness.commands.cache:cache", "Show, reap, evict and clear what is cached."),
 }

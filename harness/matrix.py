@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from harness.errors import UsageError
@@ -73,9 +74,11 @@ def select(
 
     for pattern in cells:
         if not any(fnmatchcase(ids(row), pattern) for row in rows):
-            known = ", ".join(sorted(ids(row) for row in rows))
-            raise UsageError(f"no cell matches {pattern!r}; known cells: {known}",
-                             command="harness matrix")
+            near = get_close_matches(pattern, [ids(row) for row in rows], n=4, cutoff=0.6)
+            known = f"the nearest: {', '.join(near)}" if near else (
+                f"known cells: {', '.join(sorted(ids(row) for row in rows))}"
+            )
+            raise UsageError(f"no cell matches {pattern!r}; {known}", command="harness matrix")
     for pattern in distros:
         if not any(fnmatchcase(name, pattern) for row in rows for name in names(row)):
             known = ", ".join(sorted({names(row)[1] for row in rows}))

@@ -22,7 +22,7 @@ from harness.results.model import Row
 from harness.results.run import CellInfo, ImageInfo
 from harness.results.summary import exit_status
 from harness.rootless.housekeeping import keep_house
-from harness.session import junit, options, outcome
+from harness.session import junit, options, outcome, reproduce
 from harness.session import run as runs_module
 from harness.session.decide import Decider, Finding, describe
 from harness.session.fixtures import (  # noqa: F401
@@ -58,11 +58,12 @@ def _worker(config: pytest.Config) -> dict[str, Any] | None:
 def pytest_configure(config: pytest.Config) -> None:
     worker = _worker(config)
     if worker is not None:
-        run_id, run_dir = worker["harness_run"]
+        run_id, run_dir, start = worker["harness_run"]
     else:
         run_id = runs_module.new_id()
         run_dir = str(Path(config.getoption("--run-dir") or runs() / run_id).absolute())
-    config.stash[SESSION] = Session(config, run_id, Path(run_dir))
+        start = reproduce.prefix(sys.argv[0])
+    config.stash[SESSION] = Session(config, run_id, Path(run_dir), start)
     if worker is None:
         # SIGTERM ends a run as Ctrl-C does: fixtures are torn down, guests end.
         with contextlib.suppress(ValueError):  # not in the main thread
@@ -90,7 +91,9 @@ def _show(config: pytest.Config) -> Any:
 def pytest_configure_node(node: Any) -> None:
     """xdist: tell each worker which run it works for."""
     session = node.config.stash[SESSION]
-    node.workerinput["harness_run"] = (session.run_id, str(session.run_dir))
+    node.workerinput["harness_run"] = (
+        session.run_id, str(session.run_dir), session.start
+    )  # fmt: skip
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
@@ -130,11 +133,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     cell = item.callspec.params["cell"]
     assert isinstance(cell, Cell)
     known = load_known_issues(KNOWN, claims=load_ledger(LEDGER))
-    argv = tuple(item.config.invocation_params.args)
-    worker = _worker(item.config)
-    if worker is not None:
-        argv = tuple(worker.get("mainargv", ())[1:])
-    item.stash[DECIDER] = Decider(context(item, cell, known, argv))
+    item.stash[DECIDER] = Decider(context(item, cell, known))
     item.stash[FAILED] = False
 
 
@@ -183,7 +182,10 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     info = report.harness_cell
     if info is not None:
         image = ImageInfo(**info["image"]) if info["image"] else None
-        controlled.store.add_cell(CellInfo(**{**info, "image": image}))
+        # A scenario that starts below `prepared` knows less of the cell than one before it.
+        known = [cell for cell in controlled.store.run.cells if cell.cell == info["cell"]]
+        if info["engine"] or not any(cell.facts for cell in known):
+            controlled.store.add_cell(CellInfo(**{**info, "image": image}))
     controlled.store.add_rows(*(Row.from_json(row) for row in rows))
 
 

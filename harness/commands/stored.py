@@ -1,14 +1,45 @@
-"""Finding stored runs."""
+"""Finding what is stored: runs, and the facts that runs and saved states hold."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from harness.errors import UsageError
-from harness.paths import runs
+from harness.guest.facts import Facts
+from harness.hypervisor.saved import SavedState, StateStore
+from harness.paths import cache, runs
 from harness.results.run import Run
 from harness.results.store import FILE, load_run
+from harness.session.reproduce import altering
+
+RUNGS = ("daemon", "prepared", "booted")  # the one that most rules speak of first
+
+
+@dataclass(frozen=True)
+class Probed:
+    """Facts of a guest, and where they were found: in a ``run`` (by its id) or in a saved
+    ``state`` (by its name).  ``altered`` is what made the guest other than its distro is."""
+
+    cell: str
+    facts: Facts
+    kind: str
+    name: str
+    when: str  # ISO 8601
+    altered: str = ""
+
+    def __str__(self) -> str:
+        where = "run" if self.kind == "run" else "the saved state"
+        altered = f", with {self.altered}" if self.altered else ""
+        return f"{where} {self.name} of {day(self.when)}{altered}"
+
+
+def day(when: str) -> str:
+    """``2026-11-22 04:10``, from a time as run.json has it."""
+    return when[:16].replace("T", " ")
 
 
 def stored_runs(where: Path) -> Iterator[Run]:
@@ -23,6 +54,43 @@ def stored_runs(where: Path) -> Iterator[Run]:
 def newest(where: Path) -> list[Path]:
     """Directories that hold a run, newest first: their names begin with the time."""
     return sorted((path.parent for path in where.glob(f"*/{FILE}")), reverse=True)
+
+
+def probed_in_runs(stored: Iterator[Run] | list[Run]) -> Iterator[Probed]:
+    """The facts of *stored* runs, in their order."""
+    for run in stored:
+        for info in run.cells:
+            facts = _read(info.facts)
+            if facts is not None:
+                altered = altering(run.info.command)
+                yield Probed(info.cell, facts, "run", run.info.id, run.info.started, altered)
+
+
+def probed_in_states(cache_dir: str | None) -> list[Probed]:
+    """The facts of saved states: unaltered guests first, then by rung, then the newest."""
+    found = []
+    for state in StateStore(cache(cache_dir).states).all():
+        facts = _read(state.extra.get("facts", {}))
+        if facts is not None:
+            when = datetime.fromtimestamp(state.created, UTC).isoformat(timespec="seconds")
+            found.append(Probed(state.cell, facts, "state", state.name, when, _altered(state)))
+    found.sort(key=lambda p: p.when, reverse=True)
+    found.sort(key=lambda p: (bool(p.altered), RUNGS.index(p.name) if p.name in RUNGS else 9))
+    return found
+
+
+def _altered(state: SavedState) -> str:
+    words = [f"--hook {name}" for name in state.extra.get("hooks", ())]
+    arguments = state.extra.get("kernel_arguments", "")
+    return " ".join([*words, *([f"--kernel-args '{arguments}'"] if arguments else [])])
+
+
+def _read(data: Mapping[str, Any]) -> Facts | None:
+    """None where there are none, or another version of the harness wrote other facts."""
+    try:
+        return Facts.from_json(data)
+    except (KeyError, TypeError):
+        return None
 
 
 def find_run(name: str | None) -> Path:

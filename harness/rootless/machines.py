@@ -25,6 +25,7 @@ from harness.image import seed
 from harness.image.model import Image
 from harness.matrix import Cell
 from harness.paths import Cache
+from harness.rootless.ladder import STATES
 
 Progress = Callable[[str], None]
 
@@ -187,7 +188,8 @@ class Machines:
                 uuid=str(guest.machine.identity),
                 extra={
                     "host_key": guest.access.host_key, "cmdline": spec.cmdline,
-                    "facts": facts.to_json(),
+                    "facts": facts.to_json(), "hooks": self._hook_names(state),
+                    "kernel_arguments": self.options.kernel_arguments,
                 },
             )  # fmt: skip
         except OSError as error:
@@ -198,6 +200,11 @@ class Machines:
             ) from error
         finally:
             shutil.rmtree(workspace, ignore_errors=True)
+
+    def _hook_names(self, state: str) -> list[str]:
+        """Of every script that ran on the way to *state*, for those who look at it later."""
+        below = STATES[: STATES.index(state) + 1]
+        return [path.name for rung in below for path in self.options.hooks.get(rung, ())]
 
     def logs(self, cell: Cell) -> Path:
         """The directory of *cell*'s logs in this run."""

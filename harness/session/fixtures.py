@@ -17,7 +17,7 @@ from harness.rootless import engine, kept
 from harness.rootless.engine import Docker
 from harness.rootless.lab import Lab, Options
 from harness.rootless.ladder import check_state
-from harness.session import options, run
+from harness.session import options, reproduce, run
 from harness.session.decide import Context, Decider
 
 DECIDER = pytest.StashKey[Decider]()
@@ -28,8 +28,11 @@ SESSION = pytest.StashKey["Session"]()
 class Session:
     """What one process of the run knows: where the run lives, and its lab."""
 
-    def __init__(self, config: pytest.Config, run_id: str, run_dir: Path) -> None:
+    def __init__(
+        self, config: pytest.Config, run_id: str, run_dir: Path, start: list[str]
+    ) -> None:
         self.config = config
+        self.start = start  # of the command that runs a scenario again
         self.run_id = run_id
         self.run_dir = run_dir
         self._lab: Lab | None = None
@@ -136,7 +139,7 @@ def docker(guest: Guest) -> Docker:
     return engine.rootless(guest)
 
 
-def context(item: pytest.Function, cell: Cell, known: object, argv: tuple[str, ...]) -> Context:
+def context(item: pytest.Function, cell: Cell, known: object) -> Context:
     """The context of one scenario's decisions."""
     marker = item.get_closest_marker("claims")
     keys = tuple(str(arg) for arg in marker.args) if marker else ()
@@ -144,5 +147,7 @@ def context(item: pytest.Function, cell: Cell, known: object, argv: tuple[str, .
     return Context(
         cell=cell, distro=registry.of(cell), scenario=scenario, state=state_of(item), keys=keys,
         known=known,  # type: ignore[arg-type]
-        reproduce=run.reproduce(cell.id, scenario, argv),
+        reproduce=reproduce.command(
+            item.config.stash[SESSION].start, scenario, cell.id, options.carried(item.config)
+        ),
     )  # fmt: skip

@@ -17,6 +17,7 @@ from harness.hypervisor.acceleration import CHOICES
 from harness.hypervisor.connection import EMBED
 from harness.matrix import Cell, Support, select
 from harness.rootless.ladder import check_state
+from harness.session import reproduce
 
 
 def add(parser: pytest.Parser) -> None:
@@ -103,6 +104,14 @@ def runnable(config: pytest.Config) -> list[Cell]:
         raise UsageError(f"none of the selected cells can boot here: {reasons}",
                          command="harness matrix")  # fmt: skip
     return cells
+
+
+def carried(config: pytest.Config) -> list[str]:
+    """The options that another run of the same needs; a cell's id has the engine's version."""
+    return reproduce.carried(
+        {name: config.getoption(name) for name in reproduce.CARRIED},
+        {"--accel": "auto", "--libvirt-uri": EMBED},
+    )
 
 
 def hooks(config: pytest.Config) -> dict[str, tuple[Path, ...]]:

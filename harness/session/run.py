@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import platform
 import secrets
-import shlex
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -103,18 +102,3 @@ def _host(accel: str, uri: str, cache: Cache) -> HostInfo:
     return HostInfo(
         platform.release(), versions["qemu"], versions["libvirt"], chosen.kind, chosen.reason
     )
-
-
-def reproduce(cell: str, scenario: str, argv: Sequence[str]) -> str:
-    """The command that runs *scenario* on *cell* again, with the hooks of this run."""
-    words = ["pytest", scenario, "--cell", cell]
-    carried = ("--hook", "--kernel-args", "--engine-version", "--libvirt-uri", "--accel")
-    arguments = list(argv)
-    for index, word in enumerate(arguments):
-        name, separator, value = word.partition("=")
-        if name in carried:
-            if separator:
-                words += [name, value]
-            elif index + 1 < len(arguments):
-                words += [name, arguments[index + 1]]
-    return shlex.join(words)

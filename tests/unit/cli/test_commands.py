@@ -114,7 +114,7 @@ def test_explain_tells_the_last_observation(call: Call) -> None:
     Path("runs/4").mkdir()
     Path("runs/4/run.json").write_text("{")
     text = call("explain", "P15.low_port", "--cell", CELL).stdout
-    assert "'refused': holds in run 2" in text
+    assert "'refused': holds in run 2 of " in text
     assert "evidence    said so" in text
 
 

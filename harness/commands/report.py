@@ -15,8 +15,9 @@ from harness.paths import project
 from harness.results import terminal
 from harness.results.compare import compare as compared
 from harness.results.compare import render_comparison
-from harness.results.known_issues import load_known_issues
-from harness.results.ledger import load_ledger
+from harness.results.html import render_html
+from harness.results.known_issues import KnownIssue, load_known_issues
+from harness.results.ledger import Claim, load_ledger
 from harness.results.run import Run
 from harness.results.store import load_run
 
@@ -28,7 +29,9 @@ _FONTS = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)  # a picture should not
 @click.argument("run", required=False)
 @click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
               help="write a picture of the report, instead of printing it")
-def report(run: str | None, svg: Path | None) -> None:
+@click.option("--html", "page", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="write it as one HTML file, with the evidence of every row")
+def report(run: str | None, svg: Path | None, page: Path | None) -> None:
     """Show the report of a stored run again: RUN is its directory or id, else the newest.
 
     \b
@@ -36,28 +39,52 @@ def report(run: str | None, svg: Path | None) -> None:
       harness report
       harness report runs/20261122-040248-ba44
       harness report --svg report.svg
+      harness report --html report.html
     """
     where = find_run(run)
     stored = load_run(where)
-    if svg is None:
+    if page is not None:
+        _write_html(page, stored, where)
+    if svg is not None:
+        _write_svg(svg, stored, where)
+    if svg is None and page is None:
         _render(terminal.make_console(), stored, where, wrap=False)
-        return
+
+
+def _write_html(file: Path, stored: Run, where: Path) -> None:
+    claims, issues = _documents()
+    file.write_text(
+        render_html(stored, claims=claims, issues=issues, today=date.today(),
+                    directory=_directory(where)), encoding="utf-8",
+    )  # fmt: skip
+    click.echo(f"{file}: the report of run {stored.info.id}")
+
+
+def _write_svg(file: Path, stored: Run, where: Path) -> None:
     console = Console(file=io.StringIO(), record=True, width=SVG_WIDTH, force_terminal=True,
                       color_system="truecolor", markup=False, highlight=False, emoji=False,
                       legacy_windows=False)  # fmt: skip
     _render(console, stored, where, wrap=True)
-    svg.write_text(_FONTS.sub("", console.export_svg(title="harness report")), encoding="utf-8")
-    click.echo(f"{svg}: the report of run {stored.info.id}")
+    file.write_text(_FONTS.sub("", console.export_svg(title="harness report")), encoding="utf-8")
+    click.echo(f"{file}: the report of run {stored.info.id}")
 
 
 def _render(console: Console, stored: Run, where: Path, *, wrap: bool) -> None:
+    claims, issues = _documents()
+    terminal.render(
+        console, stored, claims=claims, issues=issues, wrap=wrap, today=date.today(),
+        directory=_directory(where),
+    )  # fmt: skip
+
+
+def _documents() -> tuple[dict[str, Claim], tuple[KnownIssue, ...]]:
     scenarios = project() / "scenarios"
     claims = load_ledger(scenarios / "claims.toml")
-    terminal.render(
-        console, stored, claims=claims, wrap=wrap, today=date.today(),
-        issues=load_known_issues(scenarios / "known_issues.toml", claims=claims),
-        directory=str(where if where.is_dir() else where.parent),
-    )  # fmt: skip
+    return claims, load_known_issues(scenarios / "known_issues.toml", claims=claims)
+
+
+def _directory(where: Path) -> str:
+    return str(where if where.is_dir() else where.parent)
 
 
 @click.command()

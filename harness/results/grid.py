@@ -36,11 +36,11 @@ def tables(
     A cell that a document rules out decides nothing and gets no column.
     """
     rows = [row for row in rows if row.verdict is not Verdict.UNSUPPORTED]
-    cells = _columns(run, rows)
+    cells = columns_of(run, rows)
     if not cells:
         return
-    headers = _headers(run, cells)
-    entries = _entries(rows)
+    headers = headers_of(run, cells)
+    entries = entries_of(rows)
     wide = {
         cell: max(len(headers[cell]), *(len(t) for (_, c), (t, _) in entries.items() if c == cell))
         + _GAP
@@ -58,20 +58,20 @@ def short(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 3].rstrip() + "..."
 
 
-def _columns(run: Run, rows: Iterable[Row]) -> list[str]:
+def columns_of(run: Run, rows: Iterable[Row]) -> list[str]:
     """The cells that rows were decided on, in the order of the run's cells."""
     decided = list(dict.fromkeys(row.cell for row in rows))
     first = [cell.cell for cell in run.cells if cell.cell in decided]
     return first + [cell for cell in decided if cell not in first]
 
 
-def _headers(run: Run, cells: Iterable[str]) -> dict[str, str]:
+def headers_of(run: Run, cells: Iterable[str]) -> dict[str, str]:
     """A twin never passes for the distro itself."""
     twins = {cell.cell for cell in run.cells if cell.twin}
     return {cell: f"{cell} (twin)" if cell in twins else cell for cell in cells}
 
 
-def _entries(rows: Iterable[Row]) -> dict[tuple[str, str], tuple[str, Verdict]]:
+def entries_of(rows: Iterable[Row]) -> dict[tuple[str, str], tuple[str, Verdict]]:
     """(claim, cell) → the worst verdict, with how many of the rows have it where not all do."""
     verdicts: dict[tuple[str, str], list[Verdict]] = {}
     for row in rows:

@@ -137,6 +137,16 @@ def test_a_picture_of_a_report(call: Call, tmp_path: Path) -> None:
     assert call("report", "1", "--svg", "no/such/a.svg").exit_code == 16
 
 
+def test_a_page_of_a_report(call: Call, tmp_path: Path) -> None:
+    stored("1", Verdict.VIOLATED)
+    result = call("report", "1", "--html", "a.html")
+    assert result.stdout == "a.html: the report of run 1\n"
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert "said so" in page
+    assert call("report", "1", "--html", "no/such/a.html").exit_code == 16
+
+
 def test_compare(call: Call) -> None:
     stored("1", Verdict.HOLDS)
     stored("2", Verdict.VIOLATED)

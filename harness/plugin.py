@@ -20,7 +20,7 @@ from harness.results.known_issues import load_known_issues
 from harness.results.ledger import load_ledger
 from harness.results.model import Row
 from harness.results.run import CellInfo, ImageInfo
-from harness.results.summary import exit_status
+from harness.results.summary import EXIT_TESTBED, exit_status
 from harness.rootless.housekeeping import keep_house
 from harness.session import junit, options, outcome, reproduce
 from harness.session import run as runs_module
@@ -106,8 +106,13 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         options.hooks(config)
         if any(config.getoption(name) for name in ("--cell", "--distro", "--arch")):
             options.runnable(config)
+        if _worker(config) is None and not config.option.collectonly:
+            options.check_engine(config, lambda text: print(text, file=sys.stderr))  # noqa: T201
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
+    except HarnessError as error:
+        print(terminal.printable(str(error)), file=sys.stderr)  # noqa: T201
+        return EXIT_TESTBED
     return None
 
 

@@ -9,9 +9,23 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from harness.commands.common import supports
-from harness.matrix import select
+from harness.commands.common import (
+    accel_option,
+    cache_option,
+    libvirt_option,
+    one_cell,
+    supports,
+)
+from harness.commands.face import end_as_ctrl_c, say
+from harness.matrix import Cell, select
+from harness.paths import cache
 from harness.results.terminal import make_console
+from harness.rootless.archive import meaning
+from harness.rootless.housekeeping import SHELLS
+from harness.rootless.machines import Options
+from harness.session.engines import versions
+from harness.session.options import with_engine
+from harness.session.run import new_id
 
 STYLES = {"available": "green", "unsupported": "dim", "unreachable": "yellow"}
 
@@ -20,10 +34,17 @@ STYLES = {"available": "green", "unsupported": "dim", "unreachable": "yellow"}
 @click.option("--cell", "cells", multiple=True, metavar="GLOB", help="such as 'debian-12/*'")
 @click.option("--distro", "distros", multiple=True, metavar="GLOB", help="debian or debian-12")
 @click.option("--arch", "arches", multiple=True, metavar="GLOB", help="such as x86_64")
+@click.option("--versions", "versions_of", metavar="CELL",
+              help="list the versions of the engine's package that CELL's archive has (asks a "
+                   "guest)")
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
+@accel_option
+@libvirt_option
+@cache_option
 def matrix(
-    cells: tuple[str, ...], distros: tuple[str, ...], arches: tuple[str, ...], as_json: bool
-) -> None:
+    cells: tuple[str, ...], distros: tuple[str, ...], arches: tuple[str, ...],
+    versions_of: str | None, as_json: bool, accel: str, libvirt_uri: str, cache_dir: str | None,
+) -> None:  # fmt: skip
     """List every cell: whether it can boot here, and if not, why.
 
     \b
@@ -32,9 +53,18 @@ def matrix(
     unreachable  something is missing, named beside it
 
     \b
-    Example:
+    Examples:
       harness matrix --distro debian --arch x86_64
+      harness matrix --versions debian-12/x86_64
     """
+    if versions_of is not None:
+        place = cache(cache_dir)
+        name = new_id()
+        _versions(one_cell(versions_of), as_json, Options(
+            cache=place, run_id=name, run_dir=place.root / SHELLS / name, uri=libvirt_uri,
+            accel=accel, progress=say,
+        ))  # fmt: skip
+        return
     rows = select(supports(), cells=cells, distros=distros, arches=arches)
     if as_json:
         click.echo(json.dumps(
@@ -50,4 +80,19 @@ def matrix(
         table.add_row(
             row.cell.id, Text(row.status, style=STYLES.get(row.status, "")), row.source, row.reason
         )
+    make_console().print(table)
+
+
+def _versions(cell: Cell, as_json: bool, options: Options) -> None:
+    end_as_ctrl_c()
+    found = versions(options, cell)
+    rows = [(version, with_engine(cell, meaning(found, version)).id) for version in found]
+    if as_json:
+        click.echo(json.dumps([{"version": v, "cell": name} for v, name in rows], indent=1))
+        return
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for title in ("version", "cell"):
+        table.add_column(title, no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
     make_console().print(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,6 +15,8 @@ S390X = (
 )
 NO_IMAGE = "its image is not in the catalogue yet"
 NO_RECIPE = "its image recipe is not written yet"
+# 20.10.24 of docker.io=20.10.24+dfsg1-1 and of docker-ce=5:20.10.24~3-0
+_UPSTREAM = re.compile(r"=(?:\d+:)?(\d+(?:\.\d+)*)")
 
 
 @dataclass(frozen=True)
@@ -83,5 +86,5 @@ class Distro:
     def traits_of(self, cell: Cell) -> Mapping[str, str]:
         """The documented traits of a cell, in its mode; its engine may have another version."""
         traits = {**self.traits, **self.mode_of(cell).traits}
-        _, _, version = cell.engine.partition("=")
-        return {**traits, "engine": version} if version else traits
+        found = _UPSTREAM.search(cell.engine)
+        return {**traits, "engine": found[1]} if found else traits

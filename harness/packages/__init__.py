@@ -13,7 +13,12 @@ class PackageManager(Protocol):
     """What every manager can do.  Commands run as root in the guest."""
 
     def install(self, *packages: str) -> str:
-        """Install and return the transcript.  Raises ``GuestRefusal`` when the manager fails."""
+        """Install and return the transcript.  Raises ``GuestRefusal`` when the manager fails.
+
+        ``name=version`` asks for one of the versions that :meth:`versions` gives."""
+
+    def versions(self, package: str) -> tuple[str, ...]:
+        """Every version that the guest's archives have, newest first; empty for no package."""
 
     def install_file(self, path: str) -> str:
         """Install a package file that is already in the guest."""

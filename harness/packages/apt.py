@@ -24,6 +24,10 @@ class Apt:
     def install(self, *packages: str) -> str:
         return self._apt("install", "--no-install-recommends", *packages)
 
+    def versions(self, package: str) -> tuple[str, ...]:
+        listing = self._root.run("apt-cache", "madison", package).stdout
+        return listed(listing)
+
     def install_file(self, path: str) -> str:
         return self._apt("install", "--no-install-recommends", path)
 
@@ -44,3 +48,11 @@ class Apt:
             for line in text.splitlines()
             if line.strip().startswith(("Depends:", "PreDepends:", "Recommends:"))
         )
+
+
+def listed(madison: str) -> tuple[str, ...]:
+    """The versions of binary packages in a listing such as
+    `docker.io | 20.10.24+dfsg1-1 | http://MIRROR bookworm/main amd64 Packages`, in its order."""
+    rows = [[part.strip() for part in line.split(" | ")] for line in madison.splitlines()]
+    found = [row[1] for row in rows if len(row) == 3 and row[2].endswith("Packages")]
+    return tuple(dict.fromkeys(found))

@@ -11,7 +11,7 @@ from harness.guest.guest import Guest
 from harness.guest.session import CommandTimeout
 from harness.matrix import Cell
 from harness.packages import manager
-from harness.rootless import engine
+from harness.rootless import archive, engine
 
 STATES = ("booted", "prepared", "daemon")
 HINT_SECONDS = 60.0
@@ -35,10 +35,9 @@ def check_state(state: str) -> str:
 
 
 def engine_packages(cell: Cell, distro: Distro) -> tuple[str, ...]:
-    """The packages to install, the engine's version pinned where the cell names one."""
+    """The packages to install, the engine's with the version that the cell asks for."""
     return tuple(
-        f"{cell.engine}*" if cell.engine.split("=")[0] == name and "=" in cell.engine else name
-        for name in distro.packages
+        cell.engine if cell.engine.startswith(f"{name}=") else name for name in distro.packages
     )
 
 
@@ -72,7 +71,11 @@ def climb(guest: Guest, cell: Cell, distro: Distro, state: str, log: Log) -> Non
 
 def _prepare(guest: Guest, cell: Cell, distro: Distro, log: Log) -> None:
     packages = manager(distro.package_manager, guest.root)
-    log(packages.install(*engine_packages(cell, distro)))
+    wanted = [
+        archive.pinned(packages, cell, name) if name == cell.engine else name
+        for name in engine_packages(cell, distro)
+    ]
+    log(packages.install(*wanted))
     for hint in distro.hints:
         for command in hint.commands:
             # A hint is the document's own line for a shell, constant data of the distro's file.

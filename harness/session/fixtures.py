@@ -12,10 +12,9 @@ from harness.distros import registry
 from harness.distros.base import Distro
 from harness.guest.guest import Guest
 from harness.matrix import Cell
-from harness.paths import cache
 from harness.rootless import engine, kept
 from harness.rootless.engine import Docker
-from harness.rootless.lab import Lab, Options
+from harness.rootless.lab import Lab
 from harness.rootless.ladder import check_state
 from harness.session import options, reproduce, run
 from harness.session.decide import Context, Decider
@@ -44,15 +43,9 @@ class Session:
     @property
     def lab(self) -> Lab:
         if self._lab is None:
-            get = self.config.getoption
             self._lab = Lab(
-                Options(
-                    cache=cache(get("--cache-dir")), run_id=self.run_id, run_dir=self.run_dir,
-                    uri=get("--libvirt-uri"), accel=get("--accel"),
-                    hooks=options.hooks(self.config), kernel_arguments=get("--kernel-args"),
-                    progress=self.progress,
-                )
-            )  # fmt: skip
+                options.of_lab(self.config, self.run_id, self.run_dir, self.progress)
+            )
         return self._lab
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +16,12 @@ from harness.errors import UsageError
 from harness.hypervisor.acceleration import CHOICES
 from harness.hypervisor.connection import EMBED
 from harness.matrix import Cell, Support, select
+from harness.paths import cache
+from harness.rootless.housekeeping import SHELLS
 from harness.rootless.ladder import check_state
-from harness.session import reproduce
+from harness.rootless.machines import Options
+from harness.session import engines, reproduce
+from harness.session.run import new_id
 
 
 def add(parser: pytest.Parser) -> None:
@@ -31,7 +35,8 @@ def add(parser: pytest.Parser) -> None:
     option("--arch", action="append", default=[], metavar="GLOB",
            help="run on the cells of an architecture")
     option("--engine-version", metavar="VERSION",
-           help="install this version of the engine's package")
+           help="install this version of the engine's package, such as 20.10.24; 'harness matrix "
+                "--versions CELL' lists those that the archive has")
     option("--list-cells", action="store_true", help="print the selected cells and stop")
     option("--accel", choices=CHOICES, default="auto",
            help="the accelerator of guests of the host's architecture (default: what works)")
@@ -104,6 +109,29 @@ def runnable(config: pytest.Config) -> list[Cell]:
         raise UsageError(f"none of the selected cells can boot here: {reasons}",
                          command="harness matrix")  # fmt: skip
     return cells
+
+
+def of_lab(
+    config: pytest.Config, run_id: str, run_dir: Path, progress: Callable[[str], None]
+) -> Options:
+    get = config.getoption
+    return Options(
+        cache=cache(get("--cache-dir")), run_id=run_id, run_dir=run_dir, uri=get("--libvirt-uri"),
+        accel=get("--accel"), hooks=hooks(config), kernel_arguments=get("--kernel-args"),
+        progress=progress,
+    )  # fmt: skip
+
+
+def check_engine(config: pytest.Config, progress: Callable[[str], None]) -> None:
+    """Raise :class:`UsageError` where a cell's archive lacks the engine's version it names.
+
+    Asks a guest at the state `booted`, which the session is about to need anyway.
+    """
+    cells = [cell for cell in runnable(config) if cell.engine]
+    if cells:
+        run_id = new_id()
+        folder = cache(config.getoption("--cache-dir")).root / SHELLS / run_id
+        engines.check(of_lab(config, run_id, folder, progress), cells)
 
 
 def carried(config: pytest.Config) -> list[str]:

@@ -9,35 +9,48 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from harness.commands.common import cache_option, one_cell, size_of
+from harness.commands.common import cache_option, one_cell, size_of, supports
 from harness.commands.face import end_as_ctrl_c, say
+from harness.commands.upstream import check_command, fetch_command, show_catalogue
 from harness.distros import registry
 from harness.errors import TestbedError, UsageError
 from harness.image import recipe, record, store
 from harness.image.model import Image
+from harness.image.upstream import catalogue
 from harness.paths import Cache, cache
 from harness.results.terminal import make_console
 
 
 @click.group()
 def image() -> None:
-    """List, build and verify images; docs/images.md tells what they are.
+    """List, build, fetch and verify images; docs/images.md tells what they are.
 
     \b
-    Example:
+    Examples:
       harness image build debian-12/x86_64
+      harness image fetch debian-12/x86_64
     """
+
+
+image.add_command(check_command)
+image.add_command(fetch_command)
 
 
 @image.command("list")
+@click.option("--upstream", is_flag=True, help="what the catalogue has to fetch, instead")
 @cache_option
-def list_(cache_dir: str | None) -> None:
-    """List the images in the cache, and whether their recipes are still the same.
+def list_(upstream: bool, cache_dir: str | None) -> None:
+    """List the images in the cache, and whether they are still those of the recipe or the
+    catalogue.
 
     \b
-    Example:
+    Examples:
       harness image list
+      harness image list --upstream
     """
+    if upstream:
+        show_catalogue(cache(cache_dir))
+        return
     found = scan(cache(cache_dir))
     if not found:
         click.echo("no images yet; a run builds what it needs, or: harness image build CELL")
@@ -91,17 +104,16 @@ def verify(cell: str | None, cache_dir: str | None) -> None:
     """
     found = scan(cache(cache_dir))
     if cell is not None:
-        chosen = one_cell(cell, bootable=False)
-        start = f"{registry.of(chosen).recipe}_{chosen.arch}-"
-        found = [entry for entry in found if entry[0].name.startswith(start)]
+        starts = _names(cell)
+        found = [entry for entry in found if entry[0].name.startswith(starts)]
         if not found:
-            raise UsageError(f"the cache holds no image of {chosen}",
-                             command=f"harness image build {chosen}")  # fmt: skip
+            raise UsageError(f"the cache holds no image of {cell}",
+                             command=f"harness image build {cell}")  # fmt: skip
     for folder, entry, condition in found:
         if entry is None:
             name = folder.name.rsplit("-", 1)[0].replace("_", "/", 1)
             raise TestbedError(
-                f"the image {folder} is {condition}", hint="build it again",
+                f"the image {folder} is {condition}", hint="build it again, or fetch it again",
                 command=f"harness image build {name} --force",
             )  # fmt: skip
         store.verify(entry)
@@ -110,8 +122,20 @@ def verify(cell: str | None, cache_dir: str | None) -> None:
         click.echo("no images")
 
 
+def _names(cell: str) -> tuple[str, ...]:
+    """What the directories of a cell's images begin with, built and fetched."""
+    fetched: tuple[str, ...] = ()
+    if cell in catalogue.load_all():
+        fetched = (f"{cell.replace('/', '_')}-",)
+        if cell not in {row.cell.id for row in supports()}:
+            return fetched  # in the catalogue, and no cell of the matrix
+    chosen = one_cell(cell, bootable=False)
+    return (*fetched, f"{registry.of(chosen).recipe}_{chosen.arch}-")
+
+
 def scan(place: Cache) -> list[tuple[Path, Image | None, str]]:
-    """Every image directory with its image, and ``current``, ``old recipe`` or what is damaged."""
+    """Every image directory with its image, and ``current``, ``old recipe``, ``old catalogue``
+    or what is damaged."""
     found: list[tuple[Path, Image | None, str]] = []
     for folder in sorted(place.images.glob("[!.]*")):
         try:
@@ -120,16 +144,19 @@ def scan(place: Cache) -> list[tuple[Path, Image | None, str]]:
             found.append((folder, None, f"damaged: {damage}"))
             continue
         if entry is not None:
-            found.append((folder, entry, "current" if _current(entry) else "old recipe"))
+            found.append((folder, entry, _condition(entry)))
     return found
 
 
-def _current(entry: Image) -> bool:
+def _condition(entry: Image) -> str:
     name, _, arch = entry.cell.partition("/")
     try:
-        return recipe.load(name).hash(arch) == entry.recipe_hash
-    except UsageError:
-        return False  # the recipe is gone, or broken
+        if entry.origin:
+            now = catalogue.load_all()[entry.cell].hash()
+            return "current" if now == entry.recipe_hash else "old catalogue"
+        return "current" if recipe.load(name).hash(arch) == entry.recipe_hash else "old recipe"
+    except (UsageError, KeyError):  # the recipe or the entry is gone, or broken
+        return "old catalogue" if entry.origin else "old recipe"
 
 
 def size(folder: Path) -> int:

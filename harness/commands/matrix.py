@@ -17,6 +17,8 @@ from harness.commands.common import (
     supports,
 )
 from harness.commands.face import end_as_ctrl_c, say
+from harness.image.choose import CHOICES
+from harness.image.upstream import catalogue
 from harness.matrix import Cell, select
 from harness.paths import cache
 from harness.results.terminal import make_console
@@ -26,6 +28,7 @@ from harness.rootless.machines import Options
 from harness.session.engines import versions
 from harness.session.options import with_engine
 from harness.session.run import new_id
+from harness.session.sources import sourced
 
 STYLES = {"available": "green", "unsupported": "dim", "unreachable": "yellow"}
 
@@ -34,6 +37,9 @@ STYLES = {"available": "green", "unsupported": "dim", "unreachable": "yellow"}
 @click.option("--cell", "cells", multiple=True, metavar="GLOB", help="such as 'debian-12/*'")
 @click.option("--distro", "distros", multiple=True, metavar="GLOB", help="debian or debian-12")
 @click.option("--arch", "arches", multiple=True, metavar="GLOB", help="such as x86_64")
+@click.option("--image-source", type=click.Choice(CHOICES), default="auto", show_default=True,
+              help="only images of this source; auto: upstream's if it was fetched, then a built "
+                   "one, then a twin")  # fmt: skip
 @click.option("--versions", "versions_of", metavar="CELL",
               help="list the versions of the engine's package that CELL's archive has (asks a "
                    "guest)")
@@ -43,7 +49,8 @@ STYLES = {"available": "green", "unsupported": "dim", "unreachable": "yellow"}
 @cache_option
 def matrix(
     cells: tuple[str, ...], distros: tuple[str, ...], arches: tuple[str, ...],
-    versions_of: str | None, as_json: bool, accel: str, libvirt_uri: str, cache_dir: str | None,
+    image_source: str, versions_of: str | None, as_json: bool, accel: str, libvirt_uri: str,
+    cache_dir: str | None,
 ) -> None:  # fmt: skip
     """List every cell: whether it can boot here, and if not, why.
 
@@ -65,21 +72,21 @@ def matrix(
             accel=accel, progress=say,
         ))  # fmt: skip
         return
-    rows = select(supports(), cells=cells, distros=distros, arches=arches)
+    selected = select(supports(), cells=cells, distros=distros, arches=arches)
+    rows = sourced(selected, catalogue.load_all(), cache(cache_dir).images, image_source)
     if as_json:
         click.echo(json.dumps(
             [{"cell": r.cell.id, "status": r.status, "source": r.source or None,
-              "reason": r.reason or None} for r in rows], indent=1,
+              "reason": r.reason or None, "why": why or None} for r, why in rows], indent=1,
         ))  # fmt: skip
         return
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in ("cell", "status", "image"):
         table.add_column(name, no_wrap=True)
     table.add_column("reason")
-    for row in rows:
-        table.add_row(
-            row.cell.id, Text(row.status, style=STYLES.get(row.status, "")), row.source, row.reason
-        )
+    for row, why in rows:
+        status = Text(row.status, style=STYLES.get(row.status, ""))
+        table.add_row(row.cell.id, status, row.source, row.reason or Text(why, style="dim"))
     make_console().print(table)
 
 

@@ -13,7 +13,7 @@ S390X = (
     "Docker manual, rootless mode: not for s390x, as no static packages of the rootless extras "
     "are published for it"
 )
-NO_IMAGE = "its image is not in the catalogue yet"
+NO_IMAGE = "it has no recipe yet"
 NO_RECIPE = "its image recipe is not written yet"
 # 20.10.24 of docker.io=20.10.24+dfsg1-1 and of docker-ce=5:20.10.24~3-0
 _UPSTREAM = re.compile(r"=(?:\d+:)?(\d+(?:\.\d+)*)")

@@ -47,7 +47,7 @@ class Upstream:
     def fetchable(self) -> str:
         """Why no disk can be had of it; empty where one can."""
         if self.entry.format == "iso":
-            return "upstream has only an installer (iso), and installing it is not implemented"
+            return "there is only an installer (iso), and installing it is not implemented"
         return ""
 
     def hash(self) -> str:

@@ -26,14 +26,15 @@ def entries(text: str) -> Iterator[tuple[str, str]]:
             yield "", _labelled(line)
 
 
-def find(text: str, pattern: str) -> str:
-    """The digest of the one file whose name matches, the strongest if there are several kinds.
+def find(text: str, pattern: str) -> tuple[str, str]:
+    """Name (of a bare digest: empty) and digest of the one file whose name matches; the
+    strongest digest if there are several kinds.
 
     Raises ValueError if there is none, or more than one answer.
     """
     found = list(entries(text))
     if len(found) == 1 and found[0][0] == "":
-        return found[0][1]
+        return found[0]
     names = {name for name, _ in found if fnmatchcase(name, pattern)}
     if not names:
         raise ValueError(f"has no SHA-256 or SHA-512 of {pattern}")
@@ -46,7 +47,7 @@ def find(text: str, pattern: str) -> str:
         if len(same) > 1:
             raise ValueError(f"has two different digests of {name}")
         if same:
-            return same[0]
+            return name, same[0]
     raise AssertionError(name)
 
 

@@ -158,7 +158,8 @@ class _Job:
                 hint="it was removed; if the distro replaced it, a new pin is needed",
                 command=f"harness image check {self._cell}",
             )
-        expected.verify(part)
+        if expected.verify:
+            expected.verify(part)
         return digest
 
     def _keep(self, part: Path, origin: Origin) -> Image:

@@ -19,14 +19,18 @@ from harness.image.upstream.web import Web
 
 LEVELS = ("signature", "checksum", "first-use")  # each accepts what those before it accept
 
+UNSIGNED = "unsigned checksum"
+
 
 @dataclass(frozen=True)
 class Expected:
-    """``digest`` is empty if none is known; ``verify`` looks at the whole file besides."""
+    """``digest`` is empty if none is known; ``verify`` looks at the whole file besides.
+    ``name`` is what the file of digests calls the image."""
 
     digest: str
     why: str
-    verify: Callable[[Path], None] = lambda path: None
+    name: str = ""
+    verify: Callable[[Path], None] | None = None
 
 
 def pinned(upstream: Upstream) -> Expected:
@@ -45,11 +49,20 @@ def latest(upstream: Upstream, web: Web, level: str, keys: Path | None = None) -
     if latest.checksum:
         if "checksum" not in allowed:
             raise _not_enough(upstream, "signs neither this image nor its checksum", "checksum")
-        text = web.small(latest.checksum.url)
-        return Expected(_find(upstream, latest, text, latest.checksum.url), "unsigned checksum")
+        return unsigned(upstream, web)
     if "first-use" not in allowed:
         raise _not_enough(upstream, "publishes no checksum of this image", "first-use")
     return Expected("", "first use")
+
+
+def unsigned(upstream: Upstream, web: Web) -> Expected:
+    """What the file of digests says, whoever wrote it."""
+    latest = upstream.entry.latest
+    assert latest
+    assert latest.checksum
+    text = web.small(latest.checksum.url)
+    name, digest = _find(upstream, latest, text, latest.checksum.url)
+    return Expected(digest, UNSIGNED, name)
 
 
 def _signed(
@@ -61,23 +74,27 @@ def _signed(
     sig = web.small(signature.url)
     if signature.form == "clearsigned":
         text = openpgp.clearsigned(sig, key, cert, signature.url)
-        return Expected(_find(upstream, latest, text, signature.url), why)
+        name, digest = _find(upstream, latest, text, signature.url)
+        return Expected(digest, why, name)
     if signature.over == "checksum":
         assert latest.checksum
         text = web.small(latest.checksum.url)
         openpgp.detached(text, sig, key, cert, signature.url)
-        return Expected(_find(upstream, latest, text, latest.checksum.url), why)
+        name, digest = _find(upstream, latest, text, latest.checksum.url)
+        return Expected(digest, why, name)
     # The signature is over the image; the checksum, if any, tells sooner of a broken download.
-    digest = ""
+    name = digest = ""
     if latest.checksum:
         text = web.small(latest.checksum.url)
-        digest = _find(upstream, latest, text, latest.checksum.url)
-    return Expected(
-        digest, why, lambda path: openpgp.detached(path, sig, key, cert, signature.url)
-    )
+        name, digest = _find(upstream, latest, text, latest.checksum.url)
+
+    def verify(path: Path) -> None:
+        openpgp.detached(path, sig, key, cert, signature.url)
+
+    return Expected(digest, why, name, verify)
 
 
-def _find(upstream: Upstream, latest: Latest, text: bytes, url: str) -> str:
+def _find(upstream: Upstream, latest: Latest, text: bytes, url: str) -> tuple[str, str]:
     checksum = latest.checksum
     pattern = checksum.name if checksum and checksum.name else urls.name(latest.url)
     try:

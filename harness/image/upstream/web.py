@@ -92,6 +92,13 @@ class Web:
                     raise _page(url)
         return body
 
+    def probe(self, url: str, *, digest_pinned: bool = False) -> int | None:
+        """Ask whether there is such a file.  Its size, where the server tells."""
+        for attempt in self.retrying():
+            with attempt, self.ask(url, method="HEAD", digest_pinned=digest_pinned) as answer:
+                length = answer.headers.get("content-length", "")
+        return int(length) if length.isdecimal() else None
+
     def retrying(self) -> tenacity.Retrying:
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(Passing),

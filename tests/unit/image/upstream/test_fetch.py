@@ -597,7 +597,7 @@ def test_offline(server: Place, disk: bytes, write: Write, get: Get, cache: Path
 def test_an_installer_is_no_disk(server: Place, write: Write, get: Get, cache: Path) -> None:
     with pytest.raises(UsageError) as caught:
         get(write("iso", latest={"url": server.url + "/i.iso"}))
-    assert "only an installer" in refuse(cache, caught.value)
+    assert "there is only an installer" in refuse(cache, caught.value)
 
 
 def test_what_is_verified_but_is_no_disk_is_not_kept(

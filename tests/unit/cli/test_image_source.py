@@ -1,0 +1,153 @@
+"""``harness image fetch|check|list|verify`` and the matrix, with a catalogue of one image."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.distros.debian import DEBIAN_12
+from harness.distros.registry import support
+from harness.errors import UsageError
+from harness.image.upstream import catalogue
+from harness.paths import cache
+from harness.session.sources import sourced
+from tests.unit.cli.conftest import Call
+from tests.unit.image.upstream.conftest import Place, disk, server, sha
+from tests.unit.image.upstream.toml import dump
+
+__all__ = ["disk", "server"]
+CELL = "debian-12/x86_64"
+
+
+@pytest.fixture
+def known(tmp_path: Path, server: Place, disk: bytes, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "catalogue"
+    folder.mkdir()
+    entry = {"provenance": "official", "format": "qcow2", "boot": "b", "end_of_life": "unknown"}
+    pinned = {"url": server.serve("/d", disk), "digest": sha(disk)}
+    doc = {
+        "distro": "debian",
+        "boot": {"b": {
+            "firmware": ["bios"], "disk": "virtio", "seed": "virtio", "nic": "virtio",
+            "root": "ext4", "console": "ttyS0", "user": "debian", "datasources": ["NoCloud"]}},
+        "image": [{"cell": CELL, **entry, "pinned": pinned},
+                  {"cell": "debian-10/x86_64", **entry, "pinned": pinned},
+                  {"cell": "debian-12/aarch64", **entry, "format": "iso",
+                   "latest": {"url": server.url + "/new"}}],
+    }  # fmt: skip
+    (folder / "debian.toml").write_text(dump(doc))
+    monkeypatch.setattr(catalogue, "folder", lambda: folder)
+    return folder
+
+
+def row(call: Call, cell: str, *words: str) -> dict[str, str]:
+    rows = json.loads(call("matrix", "--cell", cell, "--json", *words).stdout)
+    (one,) = rows
+    found: dict[str, str] = one
+    return found
+
+
+def test_from_the_catalogue_to_a_verified_image(known: Path, call: Call, disk: bytes) -> None:
+    listed = call("image", "list", "--upstream").stdout
+    assert "not fetched" in listed
+    fetched = call("image", "fetch", CELL)
+    assert fetched.exit_code == 0, fetched.stderr
+    assert Path(fetched.stdout.strip()).read_bytes() == disk
+    assert "pinned digest" in fetched.stderr
+    (line,) = [one for one in call("image", "list").stdout.splitlines() if CELL in one]
+    assert line.split()[1] == "upstream"
+    assert line.endswith("current")
+    assert sha(disk) in call("image", "verify", CELL).stdout
+    assert call("image", "fetch", CELL, "--offline").stdout == fetched.stdout
+    assert "cached" in call("image", "list", "--upstream").stdout
+
+
+def test_an_image_that_is_no_cell_of_the_matrix(known: Path, call: Call, disk: bytes) -> None:
+    assert call("image", "fetch", "debian-10/x86_64").exit_code == 0
+    assert sha(disk) in call("image", "verify", "debian-10/x86_64").stdout
+
+
+def test_a_damaged_one_is_found(known: Path, call: Call) -> None:
+    path = Path(call("image", "fetch", CELL).stdout.strip())
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    assert call("image", "verify", CELL).exit_code == 16
+
+
+def test_a_changed_catalogue_is_seen(known: Path, call: Call) -> None:
+    call("image", "fetch", CELL)
+    file = known / "debian.toml"
+    file.write_text(file.read_text().replace("/d\"", "/e\""))
+    (line,) = [one for one in call("image", "list").stdout.splitlines() if CELL in one]
+    assert line.endswith("old catalogue")
+
+
+def test_check(known: Path, server: Place, call: Call) -> None:
+    result = call("image", "check", CELL)
+    assert result.exit_code == 0
+    assert "answers" in result.stdout
+    del server.files["/d"]
+    result = call("image", "check", "debian-1?/x86_64")
+    assert result.exit_code == 1
+    assert "gone" in result.stdout
+
+
+def test_one_image_at_a_time(known: Path, call: Call) -> None:
+    result = call("image", "fetch", "debian-*")
+    assert result.exit_code == 4
+    assert "matches several cells" in result.stderr
+
+
+def test_a_broken_catalogue_is_one_line(known: Path, call: Call) -> None:
+    (known / "debian.toml").write_text('distro = "debian"\nimage = 3\n')
+    for words in (("matrix",), ("image", "fetch", CELL), ("image", "check")):
+        result = call(*words)
+        assert result.exit_code == 4
+        assert result.stderr.strip().endswith("image: expected at least one [[image]]")
+        assert result.stderr.count("\n") == 1
+
+
+def test_the_matrix_says_which_source_and_why(known: Path, call: Call) -> None:
+    here = row(call, CELL)
+    if here["status"] == "available":  # this machine has the emulator
+        assert here["source"] == "built"
+        assert "upstream: not fetched" in here["why"]
+    there = row(call, "debian-12/aarch64")
+    assert there["status"] == "unreachable"
+    assert "upstream: there is only an installer" in there["reason"]
+    assert "built: " in there["reason"]
+    assert "twin: none is written" in there["reason"]
+
+
+def test_the_matrix_of_one_source(known: Path, call: Call) -> None:
+    for source, reason in (
+        ("upstream", f"upstream: not fetched (harness image fetch {CELL})"),
+        ("twin", "twin: none is written"),
+    ):
+        assert row(call, CELL, "--image-source", source)["reason"] == reason
+    assert row(call, "debian-12/s390x", "--image-source", "twin")["status"] == "unsupported"
+
+
+def test_a_fetched_image_is_preferred_once_it_can_boot(
+    known: Path, call: Call, place: Path
+) -> None:
+    call("image", "fetch", CELL)
+    rows = [support(DEBIAN_12, "x86_64")]
+    images, entries = cache().images, catalogue.load_all()
+    (now,) = sourced(rows, entries, images)
+    assert now.row.source == "built"
+    assert "cannot be booted yet" in now.why
+    (later,) = sourced(rows, entries, images, boots_firmware=True)
+    assert later.row.source == "upstream"
+    assert later.why == "the distro's own, pinned digest"
+    (asked,) = sourced(rows, entries, images, "built", boots_firmware=True)
+    assert asked.row.source == "built"
+
+
+def test_an_unknown_source_is_refused(call: Call) -> None:
+    assert call("matrix", "--image-source", "rumour").exit_code == 4
+    with pytest.raises(UsageError):
+        catalogue.select(("nope",))

@@ -16,6 +16,7 @@ COMMANDS = {
     "shell": ("harness.commands.shell:shell", "Enter a guest, or run one command in it."),
     "claims": ("harness.commands.claims:claims", "List documented claims and their scenarios."),
     "explain": ("harness.commands.explain:explain", "Tell what a claim predicts on a cell."),
+    "trait": ("harness.commands.trait:trait", "List traits; tell what a cell has of them."),
     "image": ("harness.commands.image:image", "List, build, fetch and verify images."),
     "cache": ("harness.commands.cache:cache", "Show, reap, evict and clear what is cached."),
 }

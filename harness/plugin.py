@@ -104,6 +104,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
                 print(f"{row.cell.id:32} {row.status}{reason}")  # noqa: T201
             return 0
         options.hooks(config)
+        options.parse_induced(config.getoption("--induce"))
         if any(config.getoption(name) for name in ("--cell", "--distro", "--arch")):
             options.runnable(config)
         if _worker(config) is None and not config.option.collectonly:

@@ -37,6 +37,7 @@ def run(arguments: tuple[str, ...]) -> int:
       --cell GLOB, --distro GLOB, --arch GLOB   which cells (repeatable)
       --engine-version VERSION                  another version of the engine's package
       --hook STATE:SCRIPT                       run SCRIPT as root when STATE is made
+      --induce STATE:TRAIT=VALUE                give the guest this value of a trait
       --kernel-args TEXT                        append to the guest's kernel command line
       --keep-failed                             leave the guest of each failure running
       --accel auto|kvm|tcg, --libvirt-uri URI   how guests are run

@@ -39,6 +39,8 @@ BROKEN = 255  # the client's own status, when it lost the guest
               show_default=True, help="who enters")
 @click.option("--hook", "hooks", multiple=True, metavar="STATE:SCRIPT",
               help="run SCRIPT as root when STATE is made (repeatable)")
+@click.option("--induce", "induced", multiple=True, metavar="STATE:TRAIT=VALUE",
+              help="give the guest this value of a trait when STATE is made (repeatable)")
 @click.option("--kernel-args", default="", metavar="TEXT",
               help="append to the guest's kernel command line")
 @click.option("--memory", default=2048, show_default=True, metavar="MIB",
@@ -48,7 +50,8 @@ BROKEN = 255  # the client's own status, when it lost the guest
 @cache_option
 def shell(
     cell: str, command: tuple[str, ...], state: str, user: str, hooks: tuple[str, ...],
-    kernel_args: str, memory: int, accel: str, libvirt_uri: str, cache_dir: str | None,
+    induced: tuple[str, ...], kernel_args: str, memory: int, accel: str, libvirt_uri: str,
+    cache_dir: str | None,
 ) -> int:  # fmt: skip
     """Enter a guest of CELL, or run COMMAND in it.
 
@@ -62,11 +65,12 @@ def shell(
       harness shell debian-12/x86_64 -- docker info
       harness shell debian-12/x86_64 -- 'docker ps | wc -l'
       harness shell debian-12/x86_64 --hook prepared:break-it.sh
+      harness shell debian-12/x86_64 --state prepared --induce prepared:newuidmap=powerless
 
     Several words of COMMAND are passed on as they are; a single one is a line for the guest's
     shell.  The exit status is the command's.
     """
-    from harness.session.options import parse_hooks
+    from harness.session.options import parse_hooks, parse_induced
     from harness.session.run import new_id
 
     chosen = one_cell(cell)
@@ -74,7 +78,8 @@ def shell(
     name = new_id()
     options = Options(
         cache=place, run_id=name, run_dir=place.root / SHELLS / name, uri=libvirt_uri, accel=accel,
-        hooks=parse_hooks(hooks), kernel_arguments=kernel_args, memory=memory, progress=say,
+        hooks=parse_hooks(hooks), induced=parse_induced(induced), kernel_arguments=kernel_args,
+        memory=memory, progress=say,
     )  # fmt: skip
     _need_client()
     end_as_ctrl_c()

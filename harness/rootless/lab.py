@@ -19,7 +19,7 @@ from harness.image import recipe as recipes
 from harness.image import store
 from harness.image.model import Image
 from harness.matrix import Cell
-from harness.rootless import hooks, ladder
+from harness.rootless import hooks, inducing, ladder
 from harness.rootless.machines import Machines, Options
 from harness.rootless.refusals import Refusals
 
@@ -71,6 +71,8 @@ class Lab(Machines):
         for state in ladder.STATES:
             scripts = [path.read_text(errors="replace") for path in self._hooks(state)]
             made_by = [parent, state, ladder.definition(state, cell, distro), scripts]
+            if state in self.options.induced:
+                made_by.append(self.options.induced[state])
             parent = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()
             result[state] = parent[:24]
         return result
@@ -179,6 +181,7 @@ class Lab(Machines):
             log: list[str] = []
             ladder.climb(guest, cell, distro, state, log.append)
             hooks.run(guest, state, self._hooks(state), self.options.progress)
+            inducing.at_state(guest, self.options.induced.get(state, ()), log.append)
             facts = guest.probe()
             records = {"transcript.log": "\n".join(log), **ladder.records(guest, state)}
             return self.save(

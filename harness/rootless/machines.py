@@ -32,8 +32,8 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Options:
-    """How a run uses the lab.  ``hooks`` maps a state to scripts run as root when it is made;
-    ``memory`` in MiB."""
+    """How a run uses the lab.  ``hooks`` maps a state to scripts run as root when it is made,
+    ``induced`` to traits and the values they are then given; ``memory`` in MiB."""
 
     cache: Cache
     run_id: str
@@ -41,6 +41,7 @@ class Options:
     uri: str = EMBED
     accel: str = "auto"
     hooks: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    induced: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     kernel_arguments: str = ""
     memory: int = 2048
     vcpus: int = 2

@@ -17,6 +17,7 @@ from harness.hypervisor.acceleration import CHOICES
 from harness.hypervisor.connection import EMBED
 from harness.matrix import Cell, Support, select
 from harness.paths import cache
+from harness.rootless import inducing
 from harness.rootless.housekeeping import SHELLS
 from harness.rootless.ladder import check_state
 from harness.rootless.machines import Options
@@ -45,6 +46,9 @@ def add(parser: pytest.Parser) -> None:
     option("--hook", action="append", default=[], metavar="STATE:SCRIPT",
            help="run SCRIPT as root in the guest when STATE is made (repeatable); touch "
                 "/run/reboot-required in it to have the guest rebooted afterwards")
+    option("--induce", action="append", default=[], metavar="STATE:TRAIT=VALUE",
+           help="give the guest this value of a trait when STATE is made (repeatable), for "
+                "example prepared:userns-clone=0; `harness trait list` lists them")
     option("--kernel-args", default="", metavar="TEXT",
            help="append to the guest's kernel command line, for example "
                 "'systemd.unified_cgroup_hierarchy=0'")
@@ -118,6 +122,7 @@ def of_lab(
     return Options(
         cache=cache(get("--cache-dir")), run_id=run_id, run_dir=run_dir, uri=get("--libvirt-uri"),
         accel=get("--accel"), hooks=hooks(config), kernel_arguments=get("--kernel-args"),
+        induced=parse_induced(get("--induce")),
         progress=progress,
     )  # fmt: skip
 
@@ -158,4 +163,18 @@ def parse_hooks(texts: Sequence[str]) -> dict[str, tuple[Path, ...]]:
         if not path.is_file():
             raise UsageError(f"--hook {text!r}: there is no file {name}")
         result[check_state(state)] = (*result.get(state, ()), path.resolve())
+    return result
+
+
+def parse_induced(texts: Sequence[str]) -> dict[str, tuple[tuple[str, str], ...]]:
+    """``--induce`` as a mapping from state to traits and values, in the order given."""
+    result: dict[str, tuple[tuple[str, str], ...]] = {}
+    for text in texts:
+        state, colon, rest = text.partition(":")
+        name, equals, value = rest.partition("=")
+        if not colon or not equals or not name:
+            raise UsageError(f"--induce {text!r} is not STATE:TRAIT=VALUE",
+                             command="harness run --induce prepared:userns-clone=0")  # fmt: skip
+        inducing.find(name, value)
+        result[check_state(state)] = (*result.get(state, ()), (name, value))
     return result

@@ -12,7 +12,7 @@ from pathlib import Path
 from harness.paths import project
 
 # What makes a guest other than its distro is; a cell's id has the engine's version.
-ALTERING = ("--hook", "--kernel-args")
+ALTERING = ("--hook", "--induce", "--kernel-args")
 CARRIED = (*ALTERING, "--accel", "--libvirt-uri")
 
 

@@ -20,6 +20,7 @@ from harness.rootless.expectations import (  # noqa: F401
     ids,
     install,
     kernel,
+    lasting,
     network,
     paths,
     ports,

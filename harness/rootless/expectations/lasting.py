@@ -1,0 +1,62 @@
+"""What is left of a hint after a reboot, and of the hint that delegates controllers."""
+
+from __future__ import annotations
+
+from harness.guest.facts import Facts
+from harness.rootless.expectations.cgroup import LIMITS
+from harness.rootless.expectations.derive import limit
+from harness.rootless.expectations.model import Prediction, not_applicable, rule
+from harness.rootless.expectations.sources import MANUAL, MOBY
+from harness.rootless.expectations.start import needs_containers
+from harness.rootless.traits import assume
+
+LASTS, GONE = "lasts", "gone"
+FEWER, ALL = "memory pids", "cpu cpuset io memory pids"
+
+
+def _lasting(key: str, knob: str, value: str, source: str, where: str) -> None:
+    def predict(facts: Facts) -> Prediction:
+        if facts.sysctls.get(knob) is None:
+            return not_applicable(f"{knob} does not exist on kernel {facts.kernel}")
+        return Prediction(value, f"the hint writes {knob} to {where}")
+
+    predict.__doc__ = (
+        f"{knob} after the hint and a reboot, on a machine that sets it otherwise at boot: "
+        "``lasts`` or ``gone``."
+    )
+    rule(key, source=source)(predict)
+
+
+_lasting("P11.lasting", "kernel.unprivileged_userns_clone", LASTS,
+         "dockerd-rootless-setuptool.sh", "/etc/sysctl.d")  # fmt: skip
+_lasting("M9.lasting", "user.max_user_namespaces", LASTS,
+         "dockerd-rootless-setuptool.sh", "/etc/sysctl.d")  # fmt: skip
+_lasting("P16.lasting", "net.ipv4.ip_unprivileged_port_start", LASTS,
+         f"{MANUAL}, 'Exposing privileged ports'", "/etc/sysctl.conf")  # fmt: skip
+_lasting("M28.lasting", "net.ipv4.ping_group_range", LASTS,
+         f"{MANUAL}, 'Routing ping packets'", "/etc/sysctl.conf")  # fmt: skip
+_lasting("M6.lasting", "kernel.unprivileged_userns_clone", GONE,
+         f"{MOBY}, 'Distribution-specific hint'", "/proc alone")  # fmt: skip
+_lasting("M28.lasting_19.03", "net.ipv4.ping_group_range", GONE,
+         f"{MOBY}, 'Routing ping packets'", "/proc alone")  # fmt: skip
+
+
+def _with(facts: Facts, controllers: str) -> Prediction:
+    if facts.cgroup != "v2":
+        return not_applicable(f"nothing is delegated with cgroup {facts.cgroup}")
+    changed = assume(facts, {"delegated-controllers": controllers})
+    return Prediction(limit(changed, "cpu"), f"the user's manager is given {controllers}")
+
+
+@rule("P17.cpus_undelegated", source=LIMITS)
+@needs_containers
+def undelegated(facts: Facts) -> Prediction:
+    """--cpus where the user's manager has no cpu controller: ``error``."""
+    return _with(facts, FEWER)
+
+
+@rule("P17.cpus_delegated", source=LIMITS)
+@needs_containers
+def delegated(facts: Facts) -> Prediction:
+    """--cpus after the manual's hint and a new login: ``enforced``."""
+    return _with(facts, ALL)

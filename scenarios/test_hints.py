@@ -1,0 +1,122 @@
+"""What the hints do for good: after a reboot, and after a new login."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.distros.base import Distro
+from harness.guest.guest import Guest
+from harness.guest.session import CommandTimeout, Result
+from harness.rootless import engine
+from harness.rootless.engine import Docker
+from harness.rootless.expectations import cgroup, lasting, predict
+from harness.rootless.inducing import induce, log_in_again
+from harness.rootless.traits import trait
+from harness.session.decide import Decider
+
+# knob, the value a distro would set at boot, and where: before the hint's own file, but for
+# ping after the file in which systemd opens it
+CLONE = ("kernel.unprivileged_userns_clone", "0", "10-distro.conf")
+NAMESPACES = ("user.max_user_namespaces", "0", "10-distro-max.conf")
+PORTS = ("net.ipv4.ip_unprivileged_port_start", "1024", "60-distro-ports.conf")
+PING = ("net.ipv4.ping_group_range", "1 0", "60-distro-ping.conf")
+# claim → hint, what sets it at boot, the cured value
+LASTING = {
+    "P11.lasting": ("userns-clone", CLONE, "1"),
+    "M9.lasting": ("max-user-namespaces", NAMESPACES, "28633"),
+    "P16.lasting": ("ports-sysctl", PORTS, "0"),
+    "M28.lasting": ("ping", PING, "0 2147483647"),
+}
+PASSING = {
+    "M6.lasting": ("userns-clone-19.03", CLONE, "1"),
+    "M28.lasting_19.03": ("ping-19.03", PING, "0 2147483647"),
+}
+
+
+def cure(guest: Guest, distro: Distro, hint: str) -> str:
+    """Run a documented remedy as root, to the letter."""
+    return "\n".join(
+        guest.root.run("sh", "-c", line, check=False).transcript
+        for line in distro.hint(hint).commands
+    )
+
+
+def value_of(guest: Guest, knob: str) -> tuple[str, Result]:
+    result = guest.root.sh('PATH=$PATH:/usr/sbin sysctl -n "$1"', knob, check=False)
+    return " ".join(result.stdout.split()), result
+
+
+def after_reboot(
+    guest: Guest, distro: Distro, decide: Decider,
+    cases: dict[str, tuple[str, tuple[str, str, str], str]],
+) -> None:  # fmt: skip
+    """Make the machine set each knob to the bad value at boot, cure it, reboot, look."""
+    evidence: dict[str, list[str]] = {}
+    for key, (hint, (knob, bad, file), good) in cases.items():
+        if not predict(key, guest.facts).applies:
+            decide(key, None)
+            continue
+        guest.root.write(f"/etc/sysctl.d/{file}", f"{knob} = {bad}\n")
+        guest.root.sh('PATH=$PATH:/usr/sbin sysctl -w "$1=$2"', knob, bad)
+        said = cure(guest, distro, hint)
+        now, seen = value_of(guest, knob)
+        assert now == good, f"{hint} did not cure it at once: {said}\n{seen.transcript}"
+        evidence[key] = [said, seen.transcript]
+    if not evidence:
+        return
+    guest.reboot()
+    for key, texts in evidence.items():
+        _, (knob, bad, _), good = cases[key]
+        now, seen = value_of(guest, knob)
+        word = {good: lasting.LASTS, bad: lasting.GONE}.get(now, now)
+        decide(key, word, "\n".join([*texts, "after a reboot:", seen.transcript]))
+
+
+@pytest.mark.boot
+@pytest.mark.state("prepared")
+@pytest.mark.claims("P11.lasting", "M9.lasting", "P16.lasting", "M28.lasting")
+def test_lasting(guest: Guest, distro: Distro, decide: Decider) -> None:
+    """A hint that is written to a file is still in force after a reboot."""
+    after_reboot(guest, distro, decide, LASTING)
+
+
+@pytest.mark.boot
+@pytest.mark.state("prepared")
+@pytest.mark.claims("M6.lasting", "M28.lasting_19.03")
+def test_passing(guest: Guest, distro: Distro, decide: Decider) -> None:
+    """A hint that is only echoed into /proc is gone after a reboot."""
+    after_reboot(guest, distro, decide, PASSING)
+
+
+@pytest.mark.cgroup
+@pytest.mark.claims("P17.cpus_undelegated", "P17.cpus_delegated")
+def test_delegation(guest: Guest, docker: Docker, distro: Distro, decide: Decider) -> None:
+    """--cpus is an error without the controller; the hint and a new login put it in force."""
+    if not predict("P17.cpus_delegated", guest.facts).applies:
+        decide("P17.cpus_undelegated", None)
+        decide("P17.cpus_delegated", None)
+        return
+    induced = induce(guest, "delegated-controllers", lasting.FEWER)
+    decide("P17.cpus_undelegated", *with_cpus(guest, str(induced)))
+
+    said = cure(guest, distro, "delegate")
+    log_in_again(guest)
+    has = trait("delegated-controllers").probe(guest.probe())
+    decide("P17.cpus_delegated", *with_cpus(guest, f"{said}\ndelegated: {has}"))
+
+
+def with_cpus(guest: Guest, said: str) -> tuple[str, str]:
+    """What becomes of --cpus under the daemon that the new login's manager started."""
+    docker = engine.rootless(guest)
+    try:
+        guest.wait_until(docker.answers, "the daemon after a new login", engine.START_SECONDS)
+    except CommandTimeout as error:
+        return "no daemon after a new login", f"{said}\n{error}"
+    name, wanted = cgroup.FILES["cpu"]
+    result = docker.run(
+        cgroup.FLAGS["cpu"], "busybox", "cat", f"/sys/fs/cgroup/{name}", check=False
+    )
+    evidence = f"{said}\n{result.transcript}"
+    if not result.ok:
+        return "error", evidence
+    return ("enforced" if result.stdout.strip() == wanted else "ignored"), evidence

@@ -1,0 +1,51 @@
+"""Inducing traits, as far as no guest is needed; the guests are in tests/vm."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.errors import UsageError
+from harness.rootless import inducing
+from harness.rootless.traits import TRAITS, trait
+from harness.session.options import parse_induced
+
+
+def test_what_can_be_induced_is_a_trait_that_can_have_the_value() -> None:
+    for name, inducer in inducing.INDUCERS.items():
+        one = trait(name)
+        if not one.open:
+            assert set(inducer.values) <= set(one.values), name
+
+
+def test_every_trait_of_a_distro_that_is_not_its_build_can_be_induced() -> None:
+    built_from = {
+        "kernel", "systemd", "engine", "rootlesskit-version", "mandatory-access",
+        "storage-driver-setting", "cgroup-driver-setting", "driver-directories",
+        "privileged-binaries", "runtime-directory", "rootful-socket",
+    }  # fmt: skip
+    assert set(TRAITS) - set(inducing.INDUCERS) == built_from
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("userns-clone=0", "is not STATE:TRAIT=VALUE"),
+        ("prepared:userns-clone", "is not STATE:TRAIT=VALUE"),
+        ("prepared:=0", "is not STATE:TRAIT=VALUE"),
+        ("cooked:userns-clone=0", "no state 'cooked'"),
+        ("prepared:colour=red", "there is no trait 'colour'"),
+        ("prepared:kernel=5.10", "trait kernel cannot be induced"),
+        ("prepared:newuidmap=shiny", "cannot be given the value 'shiny'"),
+    ],
+)
+def test_bad_input_is_one_clear_line(text: str, said: str) -> None:
+    with pytest.raises(UsageError, match="^[^\n]*" + said):
+        parse_induced([text])
+
+
+def test_the_order_is_kept() -> None:
+    texts = ["prepared:iptables=legacy", "daemon:linger=yes", "prepared:ip_tables-module=blocked"]
+    assert parse_induced(texts) == {
+        "prepared": (("iptables", "legacy"), ("ip_tables-module", "blocked")),
+        "daemon": (("linger", "yes"),),
+    }

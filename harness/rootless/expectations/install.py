@@ -131,8 +131,11 @@ promise("D13.suite-layout-install", "installed",
 promise("D12", "/usr/bin", "The directory into which the engine's package puts the setup tool.",
         source=INSTALL, guard=needs_tool)
 promise("D17", "installs into ~/bin",
-        "The script for machines without packages, served by a stub: this, or what it said.",
+        "The published script for machines without packages: this, or what it said.",
         source=f"{MANUAL}, 'Install without packages'", guard=anywhere)
+promise("D17.existing", "exits 0 with a message",
+        "The published script where ~/bin/dockerd exists: its exit status, ``with a message`` or "
+        "``silently``.", source=f"{MANUAL}, 'Install without packages'", guard=anywhere)
 
 
 @rule("P14", source=f"{PHOTON}, 'Usage'")

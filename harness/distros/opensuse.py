@@ -24,43 +24,41 @@ MODULES = Hint(
 
 HINTS = (ROOTFUL_OFF, MODULES)
 
-LEAP_15_6 = Distro(
-    name="opensuse",
-    release="leap-15.6",
-    title="openSUSE Leap 15.6",
-    arches=("x86_64", "aarch64"),
-    package_manager="zypper",
-    engine_package="docker",
-    packages=PACKAGES,
-    hints=HINTS,
-    remedies=REMEDIES,
-    traits={
-        **PREPARED,
-        "kernel": "6.4",
-        "systemd": "254",
-        "cgroup": "hybrid",
-        "userns-clone": "absent",
-        "overlay-in-userns": "yes",
-        "mandatory-access": "apparmor",
-    },
+SHARED = {
+    **PREPARED,
+    "userns-clone": "absent",
+    "overlay-in-userns": "yes",
+}
+
+
+def _opensuse(release: str, title: str, **traits: str) -> Distro:
+    return Distro(
+        name="opensuse",
+        release=release,
+        title=title,
+        arches=("x86_64", "aarch64"),
+        package_manager="zypper",
+        engine_package="docker",
+        packages=PACKAGES,
+        hints=HINTS,
+        remedies=REMEDIES,
+        traits={**SHARED, **{name.replace("_", "-"): value for name, value in traits.items()}},
+    )
+
+
+LEAP_15_6 = _opensuse(
+    "leap-15.6",
+    "openSUSE Leap 15.6",
+    kernel="6.4",
+    systemd="254",
+    cgroup="hybrid",
+    mandatory_access="apparmor",
 )
-TUMBLEWEED = Distro(
-    name="opensuse",
-    release="tumbleweed",
-    title="openSUSE Tumbleweed",
-    arches=("x86_64", "aarch64"),
-    package_manager="zypper",
-    engine_package="docker",
-    packages=PACKAGES,
-    hints=HINTS,
-    remedies=REMEDIES,
-    traits={
-        **PREPARED,
-        "cgroup": "v2",
-        "userns-clone": "absent",
-        "overlay-in-userns": "yes",
-        "mandatory-access": "selinux",
-    },
+TUMBLEWEED = _opensuse(
+    "tumbleweed",
+    "openSUSE Tumbleweed",
+    cgroup="v2",
+    mandatory_access="selinux",
 )
 
 DISTROS = (LEAP_15_6, TUMBLEWEED)

@@ -10,6 +10,7 @@ import pytest
 from harness.guest.guest import Guest
 from harness.rootless import engine
 from harness.rootless.engine import Docker
+from harness.rootless.expectations import paths
 from harness.session.decide import Decider
 
 pytestmark = [pytest.mark.paths]
@@ -43,8 +44,7 @@ def test_directories(guest: Guest, docker: Docker, decide: Decider) -> None:
     decide("M19", " ".join(sockets) if sockets and there.ok else "none", found)
 
     root = docker("info", "--format", "{{.DockerRootDir}}")
-    home = home_of(guest)
-    decide("M20", root.stdout.strip().replace(home, "~", 1), root)
+    decide("M20", paths.data_root(root.stdout.strip(), home_of(guest), guest.facts), root)
 
     command = guest.root.sh(CONTAINERD, guest.access.user, check=False)
     words = command.stdout.split("\n")

@@ -18,6 +18,27 @@ pytestmark = [pytest.mark.ports]
 
 TOKEN = "served from a container"
 KNOB = "net.ipv4.ip_unprivileged_port_start"
+BOUNDARY = f'PATH=$PATH:/usr/sbin sysctl -w "{KNOB}=$1"'
+# The remedy appends to a file that may be absent.
+BOUNDARY_FOUND = f"""
+rm -f /root/sysctl.conf.found
+[ ! -e /etc/sysctl.conf ] || cp -p /etc/sysctl.conf /root/sysctl.conf.found
+PATH=$PATH:/usr/sbin sysctl -n {KNOB}
+"""
+BOUNDARY_BACK = f"""
+if [ -e /root/sysctl.conf.found ]; then
+    mv /root/sysctl.conf.found /etc/sysctl.conf
+else
+    rm -f /etc/sysctl.conf
+fi
+{BOUNDARY}
+"""
+CAPABILITIES_BACK = """
+PATH=$PATH:/usr/sbin
+file=$(command -v rootlesskit)
+if [ -n "$1" ]; then setcap "$1" "$file"; else setcap -r "$file"; fi
+getcap "$file"
+"""
 
 
 def publish(docker: Docker, port: int) -> tuple[str, Result]:
@@ -102,14 +123,15 @@ def test_port_8080_serves(guest: Guest, docker: Docker, decide: Decider) -> None
 def test_sysctl_opens_port_80(
     guest: Guest, docker: Docker, decide: Decider, distro: Distro
 ) -> None:
-    """Lowering the kernel's boundary lets a user publish port 80; raising it forbids that again."""
+    """Lowering the kernel's boundary lets a user publish port 80; the one found forbids it."""
+    found = guest.root.sh(BOUNDARY_FOUND).stdout.strip()
     done = remedy(guest, distro, "ports-sysctl")
     seen, evidence = serve(guest, docker, 80, "answers")
     decide("P16.sysctl", seen, f"{done}\n{evidence}")
 
-    guest.root.run("sed", "-i", f"/^{KNOB}=/d", "/etc/sysctl.conf")
-    guest.root.sh('PATH=$PATH:/usr/sbin sysctl -w "$1"', f"{KNOB}=1024")
-    decide("P16.undone", *serve(guest, docker, 80, "answers"))
+    undone = guest.root.sh(BOUNDARY_BACK, found)
+    seen, evidence = serve(guest, docker, 80, "answers")
+    decide("P16.undone", seen, f"{undone.transcript}\n{evidence}")
 
 
 @pytest.mark.claims("P16.capability", "P16.undone")
@@ -117,15 +139,19 @@ def test_capability_opens_port_80(
     guest: Guest, docker: Docker, decide: Decider, distro: Distro
 ) -> None:
     """A rootlesskit that may bind low ports publishes port 80, until that is taken from it."""
-    guest.root.sh('PATH=$PATH:/usr/sbin sysctl -w "$1"', f"{KNOB}=1024")
+    found = guest.root.sh(BOUNDARY_FOUND).stdout.strip()
+    guest.root.sh(BOUNDARY, "1024")  # so that nothing but the capability can open the port
     done = remedy(guest, distro, "ports-capability")
     engine.restart(guest)
     seen, evidence = serve(guest, docker, 80, "answers")
     decide("P16.capability", seen, f"{done}\n{evidence}")
 
-    guest.root.sh('PATH=$PATH:/usr/sbin setcap -r "$(command -v rootlesskit)"')
+    rootlesskit = guest.facts.binary("rootlesskit")
+    undone = guest.root.sh(CAPABILITIES_BACK, rootlesskit.capabilities if rootlesskit else "")
+    guest.root.sh(BOUNDARY_BACK, found)
     engine.restart(guest)
-    decide("P16.undone", *serve(guest, docker, 80, "answers"))
+    seen, evidence = serve(guest, docker, 80, "answers")
+    decide("P16.undone", seen, f"{undone.transcript}\n{evidence}")
 
 
 @pytest.mark.claims("M16.sctp", "M16.exit")

@@ -9,12 +9,19 @@ from typing import Protocol
 
 from harness.errors import GuestRefusal, HarnessError
 
+NO_STATUS = -1  # the server sent none: a signal ended the command
+
+
+def ended(exit_status: int) -> str:
+    """How a command ended, in words that follow its name."""
+    return "was ended by a signal" if exit_status == NO_STATUS else f"exited with {exit_status}"
+
 
 @dataclass(frozen=True)
 class Result:
     """A finished command.  ``seconds`` is the time it took as seen from the host.
 
-    ``exit_status`` -1: the server sent none, as when a signal ended the command."""
+    ``exit_status`` is NO_STATUS where a signal ended the command."""
 
     argv: tuple[str, ...]
     exit_status: int
@@ -35,7 +42,8 @@ class Result:
         """The command, what it printed and how it ended, as a person would paste it."""
         parts = [f"$ {self.command}"]
         parts += [text.rstrip() for text in (self.stdout, self.stderr) if text.strip()]
-        parts.append(f"exit status {self.exit_status}")
+        signalled = " (none: a signal ended it)" if self.exit_status == NO_STATUS else ""
+        parts.append(f"exit status {self.exit_status}{signalled}")
         return "\n".join(parts)
 
 
@@ -44,7 +52,7 @@ class CommandFailed(GuestRefusal):
 
     def __init__(self, result: Result) -> None:
         super().__init__(
-            f"`{result.command[:200]}` exited with {result.exit_status}",
+            f"`{result.command[:200]}` {ended(result.exit_status)}",
             detail=result.transcript[-4000:],
         )
         self.result = result

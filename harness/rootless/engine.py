@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.errors import GuestRefusal
 from harness.guest.guest import Guest
-from harness.guest.session import CommandTimeout, Result, Session
+from harness.guest.session import CommandTimeout, Result, Session, ended
 from harness.rootless import setuptool
 
 IMAGE = "busybox"
@@ -130,7 +130,7 @@ def start(guest: Guest) -> str:
     result = install(guest)
     if result.exit_status != 0:
         raise GuestRefusal(
-            f"`{setuptool.NAME} install` exited with {result.exit_status}: "
+            f"`{setuptool.NAME} install` {ended(result.exit_status)}: "
             f"{_last_line(result.stderr) or _last_line(result.stdout)}",
             detail=(result.transcript + "\n" + daemon_log(guest))[-4000:],
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.errors import TestbedError
 from harness.guest.guest import Guest
+from harness.guest.session import ended
 
 HOOK_SECONDS = 300.0
 REBOOT_FLAG = "/run/reboot-required"  # Debian's own name for the wish
@@ -31,7 +32,7 @@ def run(guest: Guest, state: str, paths: Iterable[Path], progress: Callable[[str
         )  # fmt: skip
         if not result.ok:
             raise TestbedError(
-                f"{guest.cell}: the hook {path} exited with {result.exit_status}",
+                f"{guest.cell}: the hook {path} {ended(result.exit_status)}",
                 hint="try it by hand in the state",
                 command=f"harness shell {guest.cell} --state {state}",
                 detail=result.transcript[-2000:],

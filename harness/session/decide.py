@@ -10,7 +10,7 @@ from datetime import date
 from harness.distros.base import Distro
 from harness.errors import UsageError
 from harness.guest.facts import Facts
-from harness.guest.session import Result
+from harness.guest.session import NO_STATUS, Result
 from harness.matrix import Cell
 from harness.results.judge import judge
 from harness.results.known_issues import KnownIssue
@@ -19,6 +19,7 @@ from harness.rootless import expectations, traits
 from harness.rootless.expectations.model import RULES
 
 EVIDENCE_CHARACTERS = 1500
+SIGNALLED = f"exit status {NO_STATUS}: a signal ended the command"
 
 
 class Finding(Exception):
@@ -71,6 +72,7 @@ class Decider:
             else predicted
         )
         text = evidence.transcript if isinstance(evidence, Result) else evidence
+        signalled = isinstance(evidence, Result) and evidence.exit_status == NO_STATUS
         rule = RULES[key]
         judgement = judge(
             claim=rule.claim, aspect=rule.aspect, cell=self.context.cell,
@@ -78,10 +80,13 @@ class Decider:
             observed=observed, evidence=text, drifted=[str(item) for item in drifted],
             known=self.context.known, today=date.today(),
         )  # fmt: skip
+        # The note of a known issue is its id alone.
+        notes = [judgement.note, SIGNALLED if signalled and judgement.verdict.finding else ""]
         self._add(
             key, judgement.verdict, expected=predicted.value, observed=observed,
             because=predicted.because, source=rule.source, evidence=text,
-            note=judgement.note, next_step=judgement.next_step,
+            note="; ".join(filter(None, notes)),
+            next_step=judgement.next_step,
         )  # fmt: skip
         return judgement.verdict
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from posixpath import normpath
+
 from harness.guest.facts import Facts
 from harness.rootless.expectations.model import Prediction, not_applicable, rule
 from harness.rootless.expectations.promise import promise
@@ -31,10 +33,21 @@ _in_runtime_directory("M21", "docker", "dockerd's exec root: the directory that 
 @rule("M20", source=USAGE)
 @needs_daemon
 def data(facts: Facts) -> Prediction:
-    """`docker info --format {{.DockerRootDir}}`, with the home directory written ``~``."""
+    """`docker info --format {{.DockerRootDir}}`, with the home directory written ``~`` unless
+    daemon.json sets a data-root."""
     setting = facts.daemon_json.get("data-root")
     because = f"data-root {setting or 'unset'} in daemon.json"
-    return Prediction(str(setting) if setting else "~/.local/share/docker", because)
+    value = normpath(str(setting)) if setting else "~/.local/share/docker"
+    return Prediction(value, because)
+
+
+def data_root(reported: str, home: str, facts: Facts) -> str:
+    """What the daemon *reported*, as the rule of M20 writes it: a setting is compared as it is,
+    a directory below *home* that nobody set with ``~``."""
+    if facts.daemon_json.get("data-root"):
+        return reported
+    below = reported.startswith(f"{home.rstrip('/')}/")
+    return "~" + reported.removeprefix(home.rstrip("/")) if below else reported
 
 
 promise("M22", "takes effect", "A key in ~/.config/docker/daemon.json (a label, say) after a "

@@ -1,7 +1,7 @@
 """Published ports (P15, P16, M16, M17).
 
-The rules of P16 speak of a machine after a change.  They assume the change themselves, so the
-facts may be read before it or after it.
+Two rules of P16 speak of a machine after a remedy.  They assume the change themselves, so the
+facts may be read before it or after it.  The third speaks of the machine as it was found.
 """
 
 from __future__ import annotations
@@ -104,10 +104,9 @@ def capability(facts: Facts) -> Prediction:
 @rule("P16.undone", source=PRIVILEGED)
 @needs_containers
 def undone(facts: Facts) -> Prediction:
-    """After taking either remedy back: port 80 is ``refused`` again."""
-    default = "absent" if trait("port-boundary").probe(facts) == "absent" else "1024"
-    changed = assume(facts, {"port-boundary": default, "rootlesskit-capabilities": "none"})
-    return _published(changed, 80, "answers")
+    """After taking either remedy back, so that the machine is as it was found: port 80 is
+    ``refused`` again, or ``answers`` where it did before."""
+    return _published(facts, 80, "answers")
 
 
 def _sctp_because(facts: Facts) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from harness.guest.facts import Facts
+from harness.rootless.expectations import paths, predict
 from harness.rootless.expectations.requirements import docker_beside_tool, missing_in
 from harness.rootless.expectations.start import reason_in
 from harness.rootless.expectations.versions import (
@@ -97,3 +98,25 @@ def test_versions(debian_12: Facts) -> None:
 def test_docker_is_looked_for_beside_the_tool(debian_12: Facts, suite_layout: Facts) -> None:
     assert docker_beside_tool(debian_12)
     assert not docker_beside_tool(suite_layout)
+
+
+@pytest.mark.parametrize(
+    ("setting", "reported", "holds"),
+    [
+        ("", "/home/tester/.local/share/docker", True),
+        ("", "/home/tester2/.local/share/docker", False),
+        ("", "/var/lib/docker", False),
+        ("/home/tester/data", "/home/tester/data", True),
+        ("/home/tester/data/", "/home/tester/data", True),
+        ("/srv//data", "/srv/data", True),
+        ("/srv/data", "/home/tester/.local/share/docker", False),
+    ],
+)
+def test_a_data_root_is_compared_as_it_is_set(
+    setting: str, reported: str, holds: bool, debian_12: Facts
+) -> None:
+    facts = replace(debian_12, daemon_json={"data-root": setting} if setting else {})
+    seen = paths.data_root(reported, "/home/tester", facts)
+    assert (seen == predict("M20", facts).value) is holds
+
+

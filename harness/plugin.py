@@ -107,7 +107,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         options.parse_induced(config.getoption("--induce"))
         if any(config.getoption(name) for name in ("--cell", "--distro", "--arch")):
             options.runnable(config)
-        if _worker(config) is None and not config.option.collectonly:
+        if _worker(config) is None and not (config.option.collectonly or config.option.help):
             options.check_engine(config, lambda text: print(text, file=sys.stderr))  # noqa: T201
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error

@@ -17,6 +17,7 @@ COMMANDS = {
     "claims": ("harness.commands.claims:claims", "List documented claims and their scenarios."),
     "explain": ("harness.commands.explain:explain", "Tell what a claim predicts on a cell."),
     "trait": ("harness.commands.trait:trait", "List traits; tell what a cell has of them."),
+    "bug": ("harness.commands.bug:bug", "List reported bugs, and show them on guests."),
     "image": ("harness.commands.image:image", "List, build, fetch and verify images."),
     "cache": ("harness.commands.cache:cache", "Show, reap, evict and clear what is cached."),
 }

@@ -16,6 +16,8 @@ from harness.results.judge import judge
 from harness.results.known_issues import KnownIssue
 from harness.results.model import Row, Value, Verdict
 from harness.rootless import expectations, traits
+from harness.rootless.bugs.model import CANNOT
+from harness.rootless.bugs.reproduce import Report
 from harness.rootless.expectations.model import RULES
 
 EVIDENCE_CHARACTERS = 1500
@@ -107,6 +109,22 @@ class Decider:
             because="the values that the distro is documented to have",
             evidence="\n".join(f"{name}: {value}" for name, value in probed.items()),
         )  # fmt: skip
+
+    def bug(self, report: Report) -> Verdict:
+        """Record what became of a reported bug: ``holds`` where it shows, or does not, as the
+        guest's facts predict."""
+        name, bug = report.bug.name, report.bug
+        verdict = Verdict.HOLDS if report.as_expected else Verdict.VIOLATED
+        if report.verdict == CANNOT:
+            verdict = Verdict.NOT_APPLICABLE
+        self._add(
+            f"bug.{name}", verdict, expected=report.expected, observed=report.verdict,
+            because=bug.trait, source=f"{bug.tracker}, {bug.url}", note=report.reason,
+            evidence=report.symptom or report.transcript,
+            reproduce=f"harness bug reproduce {name} --cell {self.context.cell}",
+            next_step="look at what the guest said: has the engine or the distro changed?",
+        )  # fmt: skip
+        return verdict
 
     def not_applicable(self, key: str, reason: str) -> None:
         """Leave *key* undecided, with the fact that makes it so."""

@@ -178,3 +178,14 @@ def parse_induced(texts: Sequence[str]) -> dict[str, tuple[tuple[str, str], ...]
         inducing.find(name, value)
         result[check_state(state)] = (*result.get(state, ()), (name, value))
     return result
+
+
+BUGS = "bugs"
+
+
+def without_bugs(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.Item]:
+    """The items but the reproductions of bugs, which are many: they run when they are named, by
+    ``-m bugs`` or by their file."""
+    if BUGS in config.getoption("markexpr") or any(f"test_{BUGS}" in arg for arg in config.args):
+        return items
+    return [item for item in items if item.get_closest_marker(BUGS) is None]

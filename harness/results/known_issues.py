@@ -36,8 +36,12 @@ class KnownIssue:
     link: str = ""
 
     def covers_cell(self, cell_id: str) -> bool:
-        """Whether the issue names this cell, at whatever engine version."""
-        return any(fnmatchcase(cell_id, glob) for glob in self.cells)
+        """Whether the issue names this cell, at whatever engine version.
+
+        A cell booted in a mode of its own has the same packages: the id without it counts too.
+        """
+        names = (cell_id, re.sub(r"\+[^/]+", "", cell_id))
+        return any(fnmatchcase(name, glob) for glob in self.cells for name in names)
 
     def covers(self, cell_id: str, engine_version: str) -> bool:
         """Whether the issue names this cell at this engine version."""

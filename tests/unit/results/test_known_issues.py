@@ -160,3 +160,21 @@ def test_ranges() -> None:
     assert not in_range("", spec)
     assert in_range("", None)
     assert in_range("29.0.0~rc1", SpecifierSet("<29.0.0rc2"))
+
+
+@pytest.mark.parametrize(
+    ("cell", "covered"),
+    [
+        ("debian-12/x86_64", True),
+        ("debian-12/x86_64+cgroup-v1", True),
+        ("debian-12/x86_64+cgroup-v1/docker.io=20.10.24", True),
+        ("debian-12/aarch64", False),
+        ("photon-4/x86_64+cgroup-v1", False),
+    ],
+)
+def test_a_mode_has_the_issues_of_the_packages(
+    tmp_path: Path, cell: str, covered: bool
+) -> None:
+    globs = '["debian-*/x86_64", "debian-*/x86_64/docker.io=*"]'
+    (issue,) = load_known_issues(write(tmp_path, GOOD | {"cells": globs}), claims={"P12"})
+    assert issue.covers_cell(cell) is covered

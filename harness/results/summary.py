@@ -40,7 +40,7 @@ def merge(rows: Iterable[Row]) -> list[Row]:
     """
     groups: dict[tuple[str, str, str, str], list[Row]] = {}
     for row in rows:
-        groups.setdefault((row.claim, row.aspect, row.cell, row.scenario), []).append(row)
+        groups.setdefault(_group(row), []).append(row)
     merged: list[Row] = []
     for group in groups.values():
         decided = [row for row in group if row.verdict is not Verdict.TESTBED_ERROR]
@@ -51,6 +51,10 @@ def merge(rows: Iterable[Row]) -> list[Row]:
             merged.append(decided[-1])
         merged.extend(broken[-1:])
     return merged
+
+
+def _group(row: Row) -> tuple[str, str, str, str]:
+    return row.claim, row.aspect, row.cell, row.scenario
 
 
 def _flaky(rows: list[Row]) -> Row:
@@ -76,14 +80,17 @@ def exit_status(rows: Iterable[Row], pytest_status: int) -> int:
     """The status of a run.
 
     pytest's own 2 (interrupted), 3 (internal error), 4 (usage) and 5 (no tests) are kept.
-    Otherwise 1 for a finding, 16 if the test bed broke, and 0.  A failure that left neither
+    Otherwise 1 for a finding, 16 if the test bed broke, and 0.  A scenario that broke and was
+    decided when it was run again (``--reruns``) counts as decided.  A failure that left neither
     (an ordinary assertion in a scenario) stays 1.
     """
     if pytest_status not in (EXIT_OK, EXIT_FINDING):
         return pytest_status
-    verdicts = {row.verdict for row in merge(rows)}
-    if any(verdict.finding for verdict in verdicts):
+    merged = merge(rows)
+    if any(row.verdict.finding for row in merged):
         return EXIT_FINDING
-    if Verdict.TESTBED_ERROR in verdicts:
+    broken = {_group(row) for row in merged if row.verdict is Verdict.TESTBED_ERROR}
+    decided = {_group(row) for row in merged if row.verdict is not Verdict.TESTBED_ERROR}
+    if broken - decided:
         return EXIT_TESTBED
     return pytest_status

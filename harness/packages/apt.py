@@ -2,40 +2,48 @@
 
 from __future__ import annotations
 
-from harness.guest.session import Session
-
-_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
-# First boot may still hold dpkg's lock.
-_WAIT = ("-o", "DPkg::Lock::Timeout=300")
-INSTALL_SECONDS = 180.0
+from harness.packages.common import LOCK_SECONDS, Repository, Tool, environment, signs, words
 
 
-class Apt:
+class Apt(Tool):
     """Recommended packages are left out: the documents name what they need."""
 
-    def __init__(self, root: Session) -> None:
-        self._root = root
+    NAME = "apt"
+    # E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 812 (apt-get)
+    SIGNS = signs(
+        locked=r"Could not get lock|Unable to (?:acquire|lock)",
+        broken=r"^(?:E|W): Failed to fetch.*|Hash Sum mismatch|Temporary failure resolving.*|"
+        r"The package lists or status file could not be parsed.*",
+        holder=r"held by (process \d+ \([^)]*\))",
+    )
+    PROCESSES = ("apt-get", "apt", "dpkg", "unattended-upgr")
+    ENVIRONMENT = environment(DEBIAN_FRONTEND="noninteractive", NEEDRESTART_SUSPEND="1")
 
     def _apt(self, *arguments: str) -> str:
-        return self._root.run(
-            "apt-get", *_WAIT, "-y", *arguments, env=_ENVIRONMENT, timeout=INSTALL_SECONDS
-        ).transcript
+        # apt waits by itself, and takes the lock the moment it is free.
+        wait = f"DPkg::Lock::Timeout={int(min(self._patience, LOCK_SECONDS))}"
+        return self._do("apt-get", "-o", wait, "-y", *arguments)
 
     def install(self, *packages: str) -> str:
-        return self._apt("install", "--no-install-recommends", *packages)
+        return self._apt("install", "--no-install-recommends", *words(packages))
 
     def versions(self, package: str) -> tuple[str, ...]:
-        listing = self._root.run("apt-cache", "madison", package).stdout
-        return listed(listing)
+        return listed(self._ask("apt-cache", "madison", *words((package,))).stdout)
 
     def install_file(self, path: str) -> str:
         return self._apt("install", "--no-install-recommends", path)
 
     def remove(self, *packages: str) -> str:
-        return self._apt("remove", *packages)
+        return self._apt("remove", *words(packages))
+
+    def installed(self, package: str) -> str:
+        form = "${db:Status-Status} ${Version}"
+        said = self._ask("dpkg-query", "-W", "-f", form, *words((package,)))
+        status, _, version = said.stdout.partition(" ")
+        return version if said.ok and status == "installed" else ""
 
     def owner(self, path: str) -> str:
-        result = self._root.run("dpkg-query", "-S", path, check=False)
+        result = self._ask("dpkg-query", "-S", path)
         return result.stdout.split(":", 1)[0] if result.ok else ""
 
     def depends(self, package: str) -> frozenset[str]:
@@ -48,6 +56,15 @@ class Apt:
             for line in text.splitlines()
             if line.strip().startswith(("Depends:", "PreDepends:", "Recommends:"))
         )
+
+    def add_repository(self, repository: Repository) -> None:
+        trust = f"signed-by={repository.key}" if repository.key else "trusted=yes"
+        path = f"/etc/apt/sources.list.d/{repository.name}.list"
+        self._root.write(path, f"deb [{trust}] {repository.url} ./\n")
+
+    def refresh(self) -> str:
+        # Without the option an index that cannot be fetched is a warning and exit status 0.
+        return self._apt("-o", "APT::Update::Error-Mode=any", "update")
 
 
 def listed(madison: str) -> tuple[str, ...]:

@@ -65,11 +65,13 @@ def after_reboot(
     if not evidence:
         return
     guest.reboot()
+    # What makes systemd read /etc/sysctl.conf at boot, where anything does.
+    link = guest.root.run("ls", "-l", "/etc/sysctl.d/99-sysctl.conf", check=False).transcript
     for key, texts in evidence.items():
         _, (knob, bad, _), good = cases[key]
         now, seen = value_of(guest, knob)
         word = {good: lasting.LASTS, bad: lasting.GONE}.get(now, now)
-        decide(key, word, "\n".join([*texts, "after a reboot:", seen.transcript]))
+        decide(key, word, "\n".join([*texts, "after a reboot:", seen.transcript, link]))
 
 
 @pytest.mark.boot

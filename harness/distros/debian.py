@@ -48,9 +48,10 @@ SHARED = {
 
 
 # The kernel arguments are systemd's (systemd(1), "KERNEL COMMAND LINE").
-LEGACY_CGROUP = "systemd.unified_cgroup_hierarchy=0"
-CGROUP_V1 = Mode(LEGACY_CGROUP, {"cgroup": "v1", "delegated-controllers": "none"})
-CGROUP_V1_FORCED = Mode(f"{LEGACY_CGROUP} SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1", CGROUP_V1.traits)
+# The second one because the first alone gives the hybrid hierarchy.
+LEGACY = "systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1"
+CGROUP_V1 = Mode(LEGACY, {"cgroup": "v1", "delegated-controllers": "none"})
+CGROUP_V1_FORCED = Mode(f"{LEGACY} SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1", CGROUP_V1.traits)
 CGROUP_V1_GONE = Mode(unsupported="systemd 258 and later have no cgroup v1 (its NEWS)")
 
 

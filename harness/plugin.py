@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Generator
@@ -75,8 +76,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _show(config: pytest.Config) -> Any:
+    # Without workers a scenario runs in this process, with its output captured; the screen is
+    # where standard output went before.
+    screen = None if config.getoption("numprocesses", 0) else os.fdopen(os.dup(1), "w")
+
     def show(line: str) -> None:
         reporter = config.pluginmanager.get_plugin("terminalreporter")
+        if screen is not None and config.getoption("capture") != "no":
+            print(f"\n{line}", end="", file=screen, flush=True)
+            return
         if reporter is None:
             print(line, file=sys.stderr, flush=True)  # noqa: T201
         else:

@@ -13,7 +13,7 @@ from harness.rootless import engine
 from harness.rootless.audit import watch
 from harness.rootless.engine import Docker
 from harness.rootless.expectations import predict
-from harness.rootless.looking import ROOTFUL_SOCKET, Look, look, look_at
+from harness.rootless.looking import ROOTFUL_SOCKET, Look, confinement, look, look_at
 from harness.session.decide import Decider
 
 pytestmark = [pytest.mark.audit]
@@ -46,7 +46,7 @@ def test_rootful(guest: Guest, decide: Decider) -> None:
     seen = look(guest, rootful, ROOTFUL_SOCKET, "--user", user, subject="docker run --user")
     for key in ("R3", "R13"):
         decide(key, seen.verdict, str(seen.report))
-    decide("M13.rootful_control", seen.label.partition(" ")[0], f"attr/current: {seen.label}")
+    decide("M13.rootful_control", confinement(seen.label), f"attr/current: {seen.label}")
 
     seen = _as_member(guest)
     decide("R12", seen.verdict, str(seen.report))

@@ -9,6 +9,7 @@ import pytest
 from harness.guest.guest import Guest
 from harness.rootless import attempt
 from harness.rootless.engine import Docker
+from harness.rootless.looking import confinement
 from harness.session.decide import Decider
 
 pytestmark = [pytest.mark.info]
@@ -68,8 +69,7 @@ def test_container_from_outside(guest: Guest, docker: Docker, decide: Decider) -
     command = guest.root.run("cat", f"/proc/{pid}/cmdline").stdout
     assert "sleep" in command, f"{pid} is {command!r}, not the container's init"
     label = guest.root.run("cat", f"/proc/{pid}/attr/current", check=False)
-    words = label.stdout.replace("\0", "").split()
-    decide("M13.profile", words[0] if label.ok and words else "none", label)
+    decide("M13.profile", confinement(label.stdout) if label.ok else "none", label)
 
     top = docker("top", container, check=False)
     listed = top.ok and any("sleep 600" in line for line in top.stdout.splitlines()[1:])

@@ -98,6 +98,18 @@ def look_at(guest: Guest, watching: Watch, pid: int, api_socket: str, subject: s
     return Look(evidence, report, _label(guest.root, pid))
 
 
+def confinement(label: str) -> str:
+    """The AppArmor profile that confines a process, from its ``attr/current``.
+
+    ``docker-default (enforce)`` is docker-default; ``unconfined`` and a profile that is there only
+    to give a name, ``runc (unconfined)``, are ``unconfined``; ``none`` where there is no label.
+    """
+    words = label.replace("\0", "").split()
+    if not words:
+        return "none"
+    return "unconfined" if words[-1] in ("unconfined", "(unconfined)") else words[0]
+
+
 def _label(root: Session, pid: int) -> str:
     told = root.run("cat", f"/proc/{pid}/attr/current", check=False)
     return told.stdout.strip("\0\n ")

@@ -15,7 +15,7 @@ from harness.rootless.traits import trait
 MESSAGES: dict[str, str] = {
     "XDG_RUNTIME_DIR": "XDG_RUNTIME_DIR needs to be set",
     "rootlesskit": "rootlesskit needs to be installed",
-    "network driver": "Either slirp4netns",
+    "network driver": "slirp4netns (>= v0.4.0)",
     "operation not permitted": "fork/exec /proc/self/exe: operation not permitted",
     "no space left on device": "fork/exec /proc/self/exe: no space left on device",
     "permission denied": "fork/exec /proc/self/exe: permission denied",

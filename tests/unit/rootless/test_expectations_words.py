@@ -16,6 +16,7 @@ from harness.rootless.expectations.versions import (
     tool_between,
     tool_version,
 )
+from harness.rootless.looking import confinement
 
 # dockerd-rootless-setuptool.sh check of 20.10.24, with newuidmap renamed and the switch at 0
 INSTRUCTIONS = """\
@@ -46,6 +47,11 @@ def test_instructions_are_read() -> None:
     [
         ("rootlesskit needs to be installed", "rootlesskit"),
         ("Either slirp4netns (>= v0.4.0) or vpnkit needs to be installed", "network driver"),
+        (
+            "One of slirp4netns (>= v0.4.0), pasta (passt >= 2023_12_04), or vpnkit needs to be "
+            "installed\n[rootlesskit:parent] error: unknown network mode: ",
+            "network driver",
+        ),
         (
             "[rootlesskit:parent] error: failed to start the child: "
             "fork/exec /proc/self/exe: operation not permitted",
@@ -120,3 +126,17 @@ def test_a_data_root_is_compared_as_it_is_set(
     assert (seen == predict("M20", facts).value) is holds
 
 
+
+
+@pytest.mark.parametrize(
+    ("label", "word"),
+    [
+        ("unconfined\n", "unconfined"),
+        ("runc (unconfined)\n", "unconfined"),  # Debian forky
+        ("docker-default (enforce)\n", "docker-default"),
+        ("docker-default (complain)\0", "docker-default"),
+        ("", "none"),
+    ],
+)
+def test_confinement(label: str, word: str) -> None:
+    assert confinement(label) == word

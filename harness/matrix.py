@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from harness.errors import UsageError
 
+TWIN = "twin"
 ARCHES = ("x86_64", "aarch64", "s390x")
 
 
@@ -17,7 +18,8 @@ class Cell:
     """One distro release on one architecture, perhaps with one engine package version.
 
     ``id`` is what users type: ``debian-12/x86_64``, ``debian-12/x86_64+cgroup-v1`` (booted in a
-    mode of its own) or ``debian-12/x86_64/docker.io=20.10.24``.
+    mode of its own) or ``debian-12/x86_64/docker.io=20.10.24``.  A cell that boots a twin for
+    want of an image says so: ``photon-4/x86_64+twin``.
     """
 
     distro: str
@@ -25,12 +27,15 @@ class Cell:
     arch: str
     engine: str = ""
     mode: str = ""
+    twin: bool = False
 
     @property
     def id(self) -> str:
         base = f"{self.distro}-{self.release}/{self.arch}"
         if self.mode:
             base += f"+{self.mode}"
+        if self.twin:
+            base += f"+{TWIN}"
         return f"{base}/{self.engine}" if self.engine else base
 
     @property

@@ -23,8 +23,8 @@ ROLLING = Distro(
     arches=("x86_64", "aarch64"),
     package_manager="pacman",
     engine_package="docker",
-    # docker-rootless-extras, with the setup tool, comes from the AUR.
-    packages=("docker", "slirp4netns", "fuse-overlayfs", "iptables"),
+    # docker-rootless-extras, with the setup tool, comes from the AUR: a twin's repository has it.
+    packages=("docker", "slirp4netns", "fuse-overlayfs", "iptables", "docker-rootless-extras"),
     hints=(ROOTFUL_OFF, LOAD_IP_TABLES),
     remedies=(*REMEDIES, USERNS_CLONE, USERNS_CLONE_19),
     traits={
@@ -34,6 +34,7 @@ ROLLING = Distro(
         "overlay-in-userns": "yes",
         "mandatory-access": "none",
     },
+    twin={"userns-clone": "1"},
 )
 
 DISTROS = (ROLLING,)

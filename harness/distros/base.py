@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness.errors import UsageError
 from harness.matrix import Cell
@@ -28,6 +28,13 @@ class Hint:
     trait: str
     source: str
     commands: tuple[str, ...]  # each a piece of shell, in order
+    user: str = ""  # the document's user, in whose place the guest's own is put
+
+    def commands_for(self, user: str) -> tuple[str, ...]:
+        """The commands, for the user *user*."""
+        if not self.user:
+            return self.commands
+        return tuple(command.replace(self.user, user) for command in self.commands)
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,8 @@ class Distro:
     traits: Mapping[str, str] = field(default_factory=dict)
     modes: Mapping[str, Mode] = field(default_factory=dict)  # by name, beside the usual one
     unsupported: Mapping[str, str] = field(default_factory=lambda: {"s390x": S390X})
+    twin: Mapping[str, str] | None = None  # images/twins/ID.toml: the traits that are its base's
+    before: tuple[Hint, ...] = ()  # hints without which the packages cannot be had
     unreachable: str = NO_IMAGE  # why no cell of it can boot, while ``recipe`` is empty
 
     @property
@@ -70,14 +79,20 @@ class Distro:
 
     def hint(self, name: str) -> Hint:
         """One of the hints or remedies."""
-        for hint in (*self.hints, *self.remedies):
+        for hint in (*self.before, *self.hints, *self.remedies):
             if hint.name == name:
                 return hint
         raise UsageError(f"{self.id} has no hint {name!r}")
 
     def hints_for(self, trait: str) -> tuple[Hint, ...]:
         """Every hint and remedy that cures a trait."""
-        return tuple(hint for hint in (*self.hints, *self.remedies) if hint.trait == trait)
+        return tuple(
+            hint for hint in (*self.before, *self.hints, *self.remedies) if hint.trait == trait
+        )
+
+    def as_twin(self) -> Distro:
+        """The distro as its twin is documented: its kernel and systemd are the base's."""
+        return replace(self, traits={**self.traits, **(self.twin or {})})
 
     def mode_of(self, cell: Cell) -> Mode:
         """The mode that *cell* names; the usual one where it names none."""

@@ -38,7 +38,8 @@ CENTOS_7 = Distro(
         "iptables",
         "shadow-utils",
     ),
-    hints=(VAULT, MAX_USER_NAMESPACES_19, ROOTFUL_OFF, LOAD_IP_TABLES),
+    before=(VAULT,),
+    hints=(MAX_USER_NAMESPACES_19, ROOTFUL_OFF, LOAD_IP_TABLES),
     remedies=REMEDIES,
     traits={
         **PREPARED,
@@ -53,6 +54,14 @@ CENTOS_7 = Distro(
         "ip_tables-module": "loaded",
         "overlay-in-userns": "no",
         "mandatory-access": "selinux",
+    },
+    twin={
+        "kernel": "5.10",
+        "systemd": "247",
+        "engine": "20.10.5",
+        "port-boundary": "1024",
+        "userns-clone": "1",
+        "mandatory-access": "apparmor",
     },
 )
 

@@ -31,7 +31,7 @@ SHARED = {
 }
 
 
-def _opensuse(release: str, title: str, **traits: str) -> Distro:
+def _opensuse(release: str, title: str, *, twin: dict[str, str], **traits: str) -> Distro:
     return Distro(
         name="opensuse",
         release=release,
@@ -43,12 +43,14 @@ def _opensuse(release: str, title: str, **traits: str) -> Distro:
         hints=HINTS,
         remedies=REMEDIES,
         traits={**SHARED, **{name.replace("_", "-"): value for name, value in traits.items()}},
+        twin={"userns-clone": "1", **twin},
     )
 
 
 LEAP_15_6 = _opensuse(
     "leap-15.6",
     "openSUSE Leap 15.6",
+    twin={"kernel": "6.1", "systemd": "252"},
     kernel="6.4",
     systemd="254",
     cgroup="hybrid",
@@ -57,6 +59,7 @@ LEAP_15_6 = _opensuse(
 TUMBLEWEED = _opensuse(
     "tumbleweed",
     "openSUSE Tumbleweed",
+    twin={"mandatory-access": "apparmor"},
     cgroup="v2",
     mandatory_access="selinux",
 )

@@ -15,12 +15,14 @@ SUBORDINATE_UIDS = Hint(
     trait="subordinate-uids",
     source=f"{PAGE}, step 6a",
     commands=(f'echo "{USER}:100000:65536" >> /etc/subuid',),
+    user=USER,
 )
 SUBORDINATE_GIDS = Hint(
     name="photon-subgid",
     trait="subordinate-gids",
     source=f"{PAGE}, step 6b",
     commands=(f'echo "{USER}:100000:65536" >> /etc/subgid',),
+    user=USER,
 )
 USERNS_CLONE = Hint(
     name="photon-userns-clone",
@@ -63,6 +65,7 @@ PHOTON_4 = Distro(
         "overlay-in-userns": "no",
         "mandatory-access": "apparmor",
     },
+    twin={"engine": "20.10.5"},
 )
 
 DISTROS = (PHOTON_4,)

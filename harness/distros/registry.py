@@ -36,7 +36,8 @@ def find(name: str, release: str) -> Distro:
 
 
 def of(cell: Cell) -> Distro:
-    return find(cell.distro, cell.release)
+    distro = find(cell.distro, cell.release)
+    return distro.as_twin() if cell.twin else distro
 
 
 def nothing_missing(distro: Distro, arch: str) -> str:

@@ -15,9 +15,13 @@ from harness.errors import TestbedError
 FULL = "No space left on device"
 
 
+def found(tool: str) -> bool:
+    return shutil.which(tool, path=_search_path()) is not None
+
+
 def need(*tools: str) -> None:
     for tool in tools:
-        if shutil.which(tool, path=_search_path()) is None:
+        if not found(tool):
             raise TestbedError(f"{tool} is not installed, and building an image needs it",
                                hint="install what the harness needs", command="make bootstrap")
 

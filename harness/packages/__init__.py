@@ -46,8 +46,9 @@ class PackageManager(Protocol):
     def depends(self, package: str) -> frozenset[str]:
         """The packages that installing *package* pulls in, by its own declaration."""
 
-    def add_repository(self, repository: Repository) -> None:
-        """Install from *repository* too; :meth:`refresh` reads its index."""
+    def add_repository(self, repository: Repository) -> str:
+        """Install from *repository* too; :meth:`refresh` reads its index.  The path of the file
+        that says so."""
 
     def refresh(self) -> str:
         """Read the indexes of all repositories anew."""

@@ -57,10 +57,11 @@ class Apt(Tool):
             if line.strip().startswith(("Depends:", "PreDepends:", "Recommends:"))
         )
 
-    def add_repository(self, repository: Repository) -> None:
+    def add_repository(self, repository: Repository) -> str:
         trust = f"signed-by={repository.key}" if repository.key else "trusted=yes"
         path = f"/etc/apt/sources.list.d/{repository.name}.list"
         self._root.write(path, f"deb [{trust}] {repository.url} ./\n")
+        return path
 
     def refresh(self) -> str:
         # Without the option an index that cannot be fetched is a warning and exit status 0.

@@ -71,13 +71,14 @@ class Dnf(Rpm):
                            *words((package,)))  # fmt: skip
         return frozenset(text.split())
 
-    def add_repository(self, repository: Repository) -> None:
+    def add_repository(self, repository: Repository) -> str:
         lines = [f"[{repository.name}]", f"name={repository.name}", f"baseurl={repository.url}",
                  "enabled=1", f"gpgcheck={int(bool(repository.key))}"]  # fmt: skip
         if repository.key:
             lines.append(f"gpgkey={_url(repository.key)}")
         path = f"{self._at}/etc/yum.repos.d/{repository.name}.repo"
         self._root.write(path, "\n".join(lines) + "\n")
+        return path
 
 
 class Yum(Dnf):
@@ -104,7 +105,7 @@ class Tdnf(Dnf):
 
     NAME = "tdnf"
     SIGNS = signs(
-        locked=r"waiting for \S*lock|instance[- ]lock",
+        locked=r"waiting for \S*lock|instance[- ]lock|Waiting for process with pid",
         broken=r"Failed to synchronize cache.*|curl#?\d+.*|Error when downloading.*|"
         r"Failed to download.*|Curl error.*|Errors during downloading.*|"
         r"Error processing package:.*|Cannot download.*|Error downloading packages.*",
@@ -134,9 +135,11 @@ def column(text: str, package: str) -> list[str]:
 
 
 def providers(text: str) -> frozenset[str]:
-    """The packages in yum's `   provider: container-selinux.noarch 2:2.119.2-1.el7`."""
-    found = re.findall(r"^\s*provider: (\S+)\.\S+ ", text, re.MULTILINE)
-    return frozenset(found)
+    """The packages in `   provider: container-selinux.noarch 2:2.119.2-1.el7`, which dnf, where
+    it stands in for yum, writes `  provider: container-selinux-2:2.119.2-1.el7.noarch`."""
+    found = re.findall(r"^\s*provider: (\S+)\.\S+ \S|^\s*provider: (\S+)-[^-\s]+-[^-\s]+$",
+                       text, re.MULTILINE)  # fmt: skip
+    return frozenset(one or other for one, other in found)
 
 
 def _url(key: str) -> str:

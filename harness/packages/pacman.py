@@ -76,7 +76,7 @@ class Pacman(Tool):
         listed = found[1].split() if found else []
         return frozenset(re.split("[<>=]", word)[0] for word in listed if word != "None")
 
-    def add_repository(self, repository: Repository) -> None:
+    def add_repository(self, repository: Repository) -> str:
         level = "Required" if repository.key else "Optional TrustAll"
         path = f"{self._at}/etc/pacman.d/{repository.name}.conf"
         self._root.write(path, f"[{repository.name}]\nSigLevel = {level}\n"
@@ -84,3 +84,4 @@ class Pacman(Tool):
         if repository.key:
             self._root.run("pacman-key", "--add", repository.key)
         self._root.sh(_INCLUDE, f"{self._at}/etc/pacman.conf", path)
+        return path

@@ -58,7 +58,7 @@ class Zypper(Rpm):
     def depends(self, package: str) -> frozenset[str]:
         return required(self._quietly("info", "--requires", *words((package,))))
 
-    def add_repository(self, repository: Repository) -> None:
+    def add_repository(self, repository: Repository) -> str:
         lines = [f"[{repository.name}]", f"name={repository.name}", f"baseurl={repository.url}",
                  "enabled=1", "autorefresh=1", "type=rpm-md",
                  f"gpgcheck={int(bool(repository.key))}"]  # fmt: skip
@@ -67,6 +67,7 @@ class Zypper(Rpm):
             lines.append(f"gpgkey={f'file://{key}' if key.startswith('/') else key}")
         path = f"{self._at}/etc/zypp/repos.d/{repository.name}.repo"
         self._root.write(path, "\n".join(lines) + "\n")
+        return path
 
 
 def rows(table: str) -> list[list[str]]:

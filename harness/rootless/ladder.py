@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from harness.distros.base import Distro
+from harness.distros.base import Distro, Hint
 from harness.errors import GuestRefusal, UsageError
 from harness.guest.guest import Guest
 from harness.guest.session import CommandTimeout
@@ -44,7 +44,9 @@ def engine_packages(cell: Cell, distro: Distro) -> tuple[str, ...]:
 def definition(state: str, cell: Cell, distro: Distro) -> Any:
     """What :func:`climb` does for *state*, as data for the state's key."""
     if state == "prepared":
+        first = [[hint.name, *hint.commands] for hint in distro.before]
         return [
+            *([first] if first else []),
             distro.package_manager,
             list(engine_packages(cell, distro)),
             [[hint.name, *hint.commands] for hint in distro.hints],
@@ -71,18 +73,23 @@ def climb(guest: Guest, cell: Cell, distro: Distro, state: str, log: Log) -> Non
 
 def _prepare(guest: Guest, cell: Cell, distro: Distro, log: Log) -> None:
     packages = manager(distro.package_manager, guest.root)
+    _apply(guest, distro.before, log)
     wanted = [
         archive.pinned(packages, cell, name) if name == cell.engine else name
         for name in engine_packages(cell, distro)
     ]
     log(packages.install(*wanted))
-    for hint in distro.hints:
-        for command in hint.commands:
-            # A hint is the document's own line for a shell, constant data of the distro's file.
-            # One that fails is not the end: what it leaves undone shows as a fact.
+    _apply(guest, distro.hints, log)
+    _log_in_again(guest)
+
+
+def _apply(guest: Guest, hints: Iterable[Hint], log: Log) -> None:
+    """A hint is the document's own line for a shell, constant data of the distro's file.
+    One that fails is not the end: what it leaves undone shows as a fact."""
+    for hint in hints:
+        for command in hint.commands_for(guest.access.user):
             result = guest.root.run("sh", "-c", command, timeout=HINT_SECONDS, check=False)
             log(result.transcript)
-    _log_in_again(guest)
 
 
 def _log_in_again(guest: Guest) -> None:

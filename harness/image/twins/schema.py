@@ -1,0 +1,158 @@
+"""Twins written down: ``images/twins/NAME.toml``, and the parts that their packages are made of.
+
+A twin is a base (one of our Debian images) with another distro's package manager, packages under
+that distro's names, and the traits that the distro is documented to have before anything is done
+about them.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from harness import paths
+from harness.errors import UsageError
+from harness.image.recipe import File
+
+PARTS = "parts"
+_NAME = re.compile(r"[a-z0-9][a-z0-9.+_-]*")
+Document = TypeVar("Document")
+
+
+class Take(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Files out of Debian packages.  ``debs`` and ``paths`` are globs; ``to`` ends with a slash
+    (a directory), is a path (of the one file), or is empty (where Debian has it).  ``replace``
+    changes the text of the files.  Nothing found is an error, unless it is ``optional``: what
+    one suite has in a package of its own another has elsewhere."""
+
+    debs: tuple[str, ...]
+    paths: tuple[str, ...]
+    to: str = ""
+    replace: dict[str, str] = {}
+    optional: bool = False
+
+
+class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Files that go together.  ``post`` are lines for sh, run after the installation."""
+
+    take: tuple[Take, ...] = ()
+    files: tuple[File, ...] = ()
+    post: tuple[str, ...] = ()
+
+
+class TwinPackage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A package under the distro's name.  ``version_of`` is the Debian package whose upstream
+    version it truly has."""
+
+    name: str
+    version_of: str
+    summary: str
+    parts: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    conflicts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in (self.name, *self.requires, *self.conflicts):
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a package")
+        if not self.summary.isprintable() or "%" in self.summary:
+            raise ValueError(f"the summary of {self.name} is not one plain line")
+
+
+class Tools(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The package manager.  ``debs`` bring it, and whatever else the distro has from the start;
+    ``commands`` are names for a program of theirs, ``hide`` those that the distro lacks."""
+
+    manager: str
+    debs: tuple[str, ...]
+    commands: dict[str, str] = {}
+    hide: tuple[str, ...] = ()
+
+
+class Repository(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the guest finds its packages.  With ``serve`` (a host's name and a path, as in the
+    distro's own configuration) they are reached over HTTP under that name only, from a server
+    in the guest, and it is for ``files`` to name it; ``dead`` are names that answer nothing."""
+
+    format: str
+    release: str  # of every package
+    serve: str = ""
+    dead: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.format not in ("rpm", "pacman"):
+            raise ValueError(f"format {self.format!r} is neither rpm nor pacman")
+        if not re.fullmatch(r"[a-z0-9.]+", self.release):
+            raise ValueError(f"release {self.release!r} is no release of a package")
+
+
+class Twin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``traits`` are induced when the state `booted` is made, in this order;
+    ``kernel_arguments`` are those that the base is booted with."""
+
+    distro: str
+    release: str
+    base: str  # the recipe
+    os_release: str
+    tools: Tools
+    repository: Repository
+    package: tuple[TwinPackage, ...]
+    preinstalled: tuple[str, ...] = ()  # of these packages
+    kernel_arguments: str = ""
+    files: tuple[File, ...] = ()
+    traits: dict[str, str] = {}
+
+    @property
+    def name(self) -> str:
+        return f"{self.distro}-{self.release}"
+
+
+def folder() -> Path:
+    return paths.project() / "images" / "twins"
+
+
+def names(where: Path | None = None) -> list[str]:
+    return sorted(path.stem for path in (where or folder()).glob("*.toml") if path.stem != PARTS)
+
+
+def load(name: str, where: Path | None = None) -> Twin:
+    """The twin ``images/twins/NAME.toml``; anything wrong with it is one line that says where."""
+    path = (where or folder()) / f"{name}.toml"
+    twin = _convert(path, Twin)
+    if twin.name != path.stem:
+        raise UsageError(f"{path}: describes {twin.name}; call it {twin.name}.toml")
+    known = parts(where)
+    here = {package.name for package in twin.package}
+    for package in twin.package:
+        for part in package.parts:
+            if part not in known:
+                raise UsageError(f"{path}: package {package.name}: there is no part {part!r}")
+        for required in package.requires:
+            if required not in here:
+                raise UsageError(f"{path}: package {package.name} requires {required}, "
+                                 "which is not among the packages")  # fmt: skip
+    if missing := set(twin.preinstalled) - here:
+        raise UsageError(f"{path}: preinstalled is {', '.join(sorted(missing))}, no package of it")
+    return twin
+
+
+def parts(where: Path | None = None) -> dict[str, Part]:
+    """All parts, by name."""
+    return _convert((where or folder()) / f"{PARTS}.toml", dict[str, Part])
+
+
+def _convert(path: Path, kind: type[Document]) -> Document:
+    try:
+        table: Any = tomllib.loads(path.read_text("utf-8"))
+        return msgspec.convert(table, kind)
+    except FileNotFoundError:
+        known = ", ".join(names(path.parent)) or "none"
+        raise UsageError(f"no twin {path.stem!r}; known twins: {known}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise UsageError(f"{path}: not valid TOML: {exc}") from None
+    except msgspec.ValidationError as exc:
+        raise UsageError(f"{path}: {exc}") from None

@@ -1,0 +1,136 @@
+"""Making a guest its distro's twin, on the way to the state ``booted``.
+
+The guest is a Debian.  It gets the other distro's package manager, a repository with packages
+under that distro's names, its os-release, and the traits that the distro is documented to have
+before anything is done about them.  Curing those is for the distro's own hints.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.distros.base import Distro
+from harness.errors import GuestRefusal, TestbedError
+from harness.guest.guest import Guest
+from harness.guest.session import CommandTimeout, Session
+from harness.image import recipe as recipes
+from harness.image import store
+from harness.image.choose import Standing
+from harness.image.model import Image
+from harness.image.twins import repository, schema
+from harness.image.twins.repository import NAME, Built
+from harness.image.twins.schema import Twin
+from harness.matrix import TWIN, Cell
+from harness.packages import Repository, manager
+from harness.rootless import inducing, installing
+
+SERVED = "/srv/twin"
+COPY_SECONDS = 120.0
+SERVER, NOBODY = "127.0.0.80", "127.0.0.81"  # nothing listens at the second
+UNIT = "twin-repository.service"
+Log = Callable[[str], None]
+
+
+def definition(name: str, image: Image) -> Any:
+    """What :func:`become` does, as data for the key of the state."""
+    twin = schema.load(name)
+    text = msgspec.json.encode([_STEPS, twin], order="deterministic")
+    return ["twin", hashlib.sha256(text).hexdigest(), repository.key(twin, image)]
+
+
+_STEPS = 1  # raise it when become would do something else
+
+
+def become(guest: Guest, twin: Twin, packages: Built, log: Log) -> None:
+    """Make *guest* the *twin*.  Whatever goes wrong is the test bed's: no distro was asked."""
+    try:
+        _become(guest, twin, packages, log)
+    except (GuestRefusal, CommandTimeout) as error:
+        raise TestbedError(
+            f"{guest.cell}: the guest could not be made a twin: {error.what}",
+            hint=f"look at images/twins/{twin.name}.toml",
+            command=f"harness shell {twin.base}/x86_64 --state booted --user root",
+            detail=error.detail,
+        ) from error
+
+
+def _become(guest: Guest, twin: Twin, packages: Built, log: Log) -> None:
+    root, tools = guest.root, twin.tools
+    apt = manager("apt", root)
+    log(apt.refresh())
+    log(apt.install(*tools.debs))
+    for name, program in tools.commands.items():
+        root.run("ln", "-sf", program, f"/usr/bin/{name}")
+    root.write("/etc/os-release", twin.os_release.lstrip())
+    for file in (f for f in twin.files if not twin.repository.serve):
+        root.write(file.path, file.content.lstrip(), int(file.mode, 8))
+    where = _copy(root, twin, packages)
+    theirs = manager(tools.manager, root)
+    added = theirs.add_repository(Repository(NAME, f"file://{where}"))
+    log(theirs.refresh())
+    if twin.preinstalled:
+        log(theirs.install(*twin.preinstalled))
+    if twin.repository.serve:
+        root.run("rm", added)
+        _serve(root, twin)
+        for file in twin.files:
+            root.write(file.path, file.content.lstrip(), int(file.mode, 8))
+    for name in tools.hide:
+        log(f"{installing.hide(root, name)} hidden")
+    for name, value in twin.traits.items():
+        log(str(inducing.induce(guest, name, value)))
+    inducing.log_in_again(guest)
+
+
+def _copy(root: Session, twin: Twin, packages: Built) -> str:
+    """The repository, unpacked in the guest; where."""
+    path = "/".join(twin.repository.serve.split("/")[1:])
+    where = f"{SERVED}/{path}".rstrip("/")
+    root.run("mkdir", "-p", where)
+    root.run("tar", "--extract", f"--directory={where}", input=packages.tar.read_bytes(),
+             timeout=COPY_SECONDS)  # fmt: skip
+    return where
+
+
+def _serve(root: Session, twin: Twin) -> None:
+    """A web server under the name of the distro's archive, and names that answer nothing."""
+    host = twin.repository.serve.split("/")[0]
+    lines = [f"{SERVER} {host}", *(f"{NOBODY} {name}" for name in twin.repository.dead)]
+    root.sh('printf "%s\\n" "$@" >> /etc/hosts', *lines)
+    root.write(f"/etc/systemd/system/{UNIT}", (
+        "[Unit]\nDescription=The twin's archive\n"
+        f"[Service]\nExecStart=/usr/bin/python3 -m http.server 80 --bind {SERVER} "
+        f"--directory {SERVED}\n[Install]\nWantedBy=multi-user.target\n"
+    ))  # fmt: skip
+    root.run("systemctl", "enable", "--now", UNIT)
+
+
+def standing(cell: Cell, distro: Distro) -> Standing:
+    """Whether *cell* can boot a twin here."""
+    if distro.twin is None:
+        return Standing("missing", "none is written")
+    if cell.mode or cell.arch != repository.ARCH:
+        return Standing("missing", f"it is written for {distro.id}/{repository.ARCH} alone")
+    twin = schema.load(distro.id)
+    recipes.load(twin.base).on(cell.arch)
+    if lacking := repository.missing_tools(twin):
+        return Standing("missing", f"its packages cannot be made without {', '.join(lacking)}")
+    if shutil.which(f"qemu-system-{cell.arch}") is None:
+        return Standing("missing", f"qemu-system-{cell.arch} is not installed")
+    return Standing("ready", f"a stand-in on {twin.base}")
+
+
+def image(distro: Distro, arch: str, cache: Path, progress: Callable[[str], None]) -> Image:
+    """The image that the distro's twin boots from: its base's, with the twin's kernel arguments,
+    and labelled."""
+    twin = schema.load(distro.id)
+    found = store.ensure(recipes.load(twin.base), arch, cache, progress, verify=True)
+    cmdline = f"{found.cmdline} {twin.kernel_arguments}".strip()
+    return replace(found, source=TWIN, cmdline=cmdline)

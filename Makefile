@@ -1,5 +1,7 @@
 # make help lists what there is.  Everything runs as root or as an ordinary user.
 CELL ?= debian-12/x86_64
+# Cells that differ most from it: no overlay for users, and everything newer.
+OTHERS ?= --cell debian-11/x86_64 --cell debian-forky/x86_64
 WORKERS ?= 2
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -27,8 +29,9 @@ lint: bootstrap ## ruff and mypy
 unit: bootstrap ## the tests that need no guest
 	$(BIN)/pytest tests/unit -n $(WORKERS)
 
-vm: bootstrap ## the scenarios on a healthy guest, then the tests that break guests
+vm: bootstrap ## the scenarios on healthy guests, then the tests that break guests
 	$(BIN)/pytest scenarios --cell $(CELL) -n $(WORKERS) $(AGAIN)
+	$(BIN)/pytest scenarios $(OTHERS) -m storage -n $(WORKERS) $(AGAIN)
 	$(BIN)/pytest tests/vm -n $(WORKERS) -m "not nightly"
 
 negatives: bootstrap ## every guest broken on purpose (an hour or two under emulation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ from harness.hypervisor.acceleration import CHOICES
 from harness.hypervisor.connection import EMBED
 from harness.matrix import Cell, Support, select
 from harness.paths import cache
+from harness.results.store import FILE
 from harness.rootless import inducing
 from harness.rootless.housekeeping import SHELLS
 from harness.rootless.ladder import check_state
@@ -189,3 +191,11 @@ def without_bugs(config: pytest.Config, items: list[pytest.Item]) -> list[pytest
     if BUGS in config.getoption("markexpr") or any(f"test_{BUGS}" in arg for arg in config.args):
         return items
     return [item for item in items if item.get_closest_marker(BUGS) is None]
+
+
+def check_run_dir(config: pytest.Config) -> None:
+    """Raise :class:`UsageError` where ``--run-dir`` holds a run: it would be lost."""
+    directory = config.getoption("--run-dir")
+    if directory and (Path(directory) / FILE).exists():
+        raise UsageError(f"{directory}: there is a run already", hint="choose another --run-dir",
+                         command=f"harness report {shlex.quote(directory)}")  # fmt: skip

@@ -53,10 +53,11 @@ class ControlledRun:
         """Open the store, end orphans of dead runs, start showing progress."""
         if self.store is not None:
             return
-        self.store = RunStore(self.directory)
-        self.store.begin(
+        store = RunStore(self.directory)
+        store.begin(
             RunInfo(self.id, now(), tuple(sys.argv), __version__, _host(accel, uri, self.cache))
         )
+        self.store = store
         for lease in Leases(self.cache.leases).reap():
             self._show(f"ended {lease.name}, left behind by a run that died")
         for support in supports:

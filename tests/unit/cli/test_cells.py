@@ -23,3 +23,16 @@ def test_an_unsupported_cell_is_skipped_with_the_document_s_reason(tmp_path: Pat
     assert "passed" not in result.stdout
     (row,) = json.loads((run / "run.json").read_text())["rows"]
     assert (row["claim"], row["verdict"]) == ("D18", "unsupported")
+
+
+def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    command = [
+        sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "scenarios/test_ports.py",
+        "--cell", "debian-12/s390x", "--run-dir", str(tmp_path),
+    ]  # fmt: skip
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 4
+    assert "there is a run already" in result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+    assert (tmp_path / "run.json").read_text() == "{}"

@@ -113,7 +113,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
             return 0
         options.hooks(config)
         options.parse_induced(config.getoption("--induce"))
-        options.check_run_dir(config)
+        if _worker(config) is None:
+            options.check_run_dir(config)
         if any(config.getoption(name) for name in ("--cell", "--distro", "--arch")):
             options.runnable(config)
         if _worker(config) is None and not (config.option.collectonly or config.option.help):

@@ -11,6 +11,7 @@ from harness.distros import registry
 from harness.errors import UsageError
 from harness.hypervisor.acceleration import CHOICES
 from harness.matrix import Cell, Support, select
+from harness.paths import cache
 
 EMBED = "qemu:///embed"  # as in harness.hypervisor.connection, which needs libvirt to be imported
 
@@ -55,12 +56,23 @@ def one_cell(text: str, *, bootable: bool = True) -> Cell:
         raise UsageError(f"{text!r} matches several cells; name one of: {names}")
     (row,) = rows
     if bootable and row.status != "available":
+        row = _with_upstream(row)
+    if bootable and row.status != "available":
         raise UsageError(f"{row.cell} cannot boot here: {row.reason}", command="harness matrix")
     if not engine:
         return row.cell
     from harness.session.options import with_engine
 
     return with_engine(row.cell, engine)
+
+
+def _with_upstream(row: Support) -> Support:
+    """The row, where the distro's own image may have been fetched."""
+    from harness.image.upstream import catalogue
+    from harness.session.sources import sourced
+
+    ((found, _),) = sourced([row], catalogue.load_all(), cache().images)
+    return found if found.status == "available" else row
 
 
 def size_of(size: int) -> str:

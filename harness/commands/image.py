@@ -14,7 +14,7 @@ from harness.commands.face import end_as_ctrl_c, say
 from harness.commands.upstream import check_command, fetch_command, show_catalogue
 from harness.distros import registry
 from harness.errors import TestbedError, UsageError
-from harness.image import recipe, record, store
+from harness.image import bootable, recipe, record, store
 from harness.image.model import Image
 from harness.image.upstream import catalogue
 from harness.paths import Cache, cache
@@ -90,6 +90,36 @@ def build(cell: str, force: bool, cache_dir: str | None) -> None:
         verify=True, force=force,
     )  # fmt: skip
     click.echo(str(made.path))
+
+
+@image.command()
+@click.argument("cell")
+@click.argument("output", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--format", "form", type=click.Choice(bootable.FORMATS), default="qcow2",
+              show_default=True, help="of the disk")  # fmt: skip
+@click.option("--force", is_flag=True, help="write over OUTPUT")
+@cache_option
+def export(cell: str, output: Path, form: str, force: bool, cache_dir: str | None) -> None:
+    """Write the built image of CELL to OUTPUT as a disk with partitions and boot loaders.
+
+    It boots anywhere: with BIOS (syslinux) and with UEFI (systemd-boot).  Needs no root, and
+    the packages gdisk, dosfstools, mtools, syslinux and systemd-boot-efi.
+
+    \b
+    Examples:
+      harness image export debian-12/x86_64 debian.qcow2
+      harness image export debian-12/x86_64 debian.raw --format raw
+    """
+    chosen = one_cell(cell)
+    if output.exists() and not force:
+        raise UsageError(f"{output} exists already", hint="write over it with --force")
+    end_as_ctrl_c()
+    made = store.ensure(
+        recipe.load(registry.of(chosen).recipe), chosen.arch, cache(cache_dir).images, say,
+        verify=True,
+    )  # fmt: skip
+    bootable.export(made, output.absolute(), form, say)
+    click.echo(str(output))
 
 
 @image.command()

@@ -148,16 +148,24 @@ class Guest:
         except RetryError as error:
             raise CommandTimeout(f"{what} did not come within {limit:.0f} s") from error
 
+    @property
+    def takes_cmdline(self) -> bool:
+        """Whether the kernel's arguments are ours to give; else a boot loader in the guest has
+        them."""
+        return not self.machine.spec.firmware
+
     def reboot(self) -> None:
         """Power the guest off and on again, and wait for it.
 
-        The kernel is booted directly, so its arguments are not in a boot loader; the guest's
-        /etc/kernel/cmdline, where it exists, is what it boots with next.
+        Where the kernel is booted directly, its arguments are not in a boot loader; the guest's
+        /etc/kernel/cmdline, where it exists, is what it boots with next.  See
+        :attr:`takes_cmdline`.
         """
-        wanted = self.root.run("cat", CMDLINE_FILE, check=False)
         cmdline = self.machine.spec.cmdline
-        if wanted.ok and wanted.stdout.strip():
-            cmdline = wanted.stdout.strip()
+        if self.takes_cmdline:
+            wanted = self.root.run("cat", CMDLINE_FILE, check=False)
+            if wanted.ok and wanted.stdout.strip():
+                cmdline = wanted.stdout.strip()
         # The connection may break before the answer comes.
         with contextlib.suppress(TestbedError, CommandTimeout):
             self.root.run("systemctl", "poweroff", "--no-wall", check=False, timeout=20)

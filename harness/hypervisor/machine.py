@@ -137,7 +137,8 @@ class Machine:
             return channel.recv(64)
 
     def power_cycle(self, cmdline: str, timeout: float) -> None:
-        """Wait for the guest, told to power off, to do so, then start it with *cmdline*."""
+        """Wait for the guest, told to power off, to do so, then start it, with *cmdline* if its
+        kernel is started directly."""
         deadline = time.monotonic() + timeout
         while self.running and time.monotonic() < deadline:
             time.sleep(0.1)

@@ -21,6 +21,7 @@ import psutil
 from filelock import BaseFileLock, FileLock
 
 MEMORY, DISK, SEED, META = "memory.save", "disk.qcow2", "seed.iso", "state.json"
+NVRAM = "nvram.fd"  # the variables of UEFI; not of every guest
 LOGS = "logs"  # what was noted while the state was made; not needed to restore it
 _MEBIBYTE = 1 << 20
 
@@ -50,6 +51,10 @@ class SavedState:
     @property
     def seed(self) -> Path:
         return self.directory / SEED
+
+    @property
+    def nvram(self) -> Path | None:
+        return self.directory / NVRAM if NVRAM in self.files else None
 
     @property
     def size(self) -> int:
@@ -128,10 +133,12 @@ class StateStore:
         self, workspace: Path, *, key: str, name: str, cell: str, parent: str, uuid: str,
         extra: Mapping[str, Any],
     ) -> SavedState:  # fmt: skip
-        """Record and rename *workspace* (with memory, disk and seed in it) to the state *key*."""
+        """Record and rename *workspace* (with memory, disk, seed and perhaps the variables of UEFI
+        in it) to the state *key*."""
         files = {
             item: {"size": (workspace / item).stat().st_size, "sha256": digest(workspace / item)}
-            for item in (MEMORY, DISK, SEED)
+            for item in (MEMORY, DISK, SEED, NVRAM)
+            if item != NVRAM or (workspace / item).exists()
         }
         record = {
             "key": key, "name": name, "cell": cell, "parent": parent, "uuid": uuid,

@@ -18,6 +18,15 @@ class Origin:
 
 
 @dataclass(frozen=True)
+class Hardware:
+    """The machine that a disk was made for, in the catalogue's words."""
+
+    disk: str = "virtio"
+    seed: str = "virtio"
+    nic: str = "virtio"
+
+
+@dataclass(frozen=True)
 class Image:
     """``path`` is a qcow2 that nobody writes to: guests get an overlay.  ``digest`` is the
     SHA-256 of that file, as ``sha256sum`` prints it.
@@ -38,6 +47,7 @@ class Image:
     preloaded: Mapping[str, str] = field(default_factory=dict)  # downloaded, not installed
     firmware: tuple[str, ...] = ()  # bios, uefi: what it boots with, the better one first
     origin: Origin | None = None  # of an upstream image
+    hardware: Hardware = Hardware()
 
     @property
     def folder(self) -> Path:

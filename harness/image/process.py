@@ -16,7 +16,7 @@ FULL = "No space left on device"
 
 
 def found(tool: str) -> bool:
-    return shutil.which(tool, path=_search_path()) is not None
+    return find(tool) is not None
 
 
 def need(*tools: str) -> None:
@@ -24,6 +24,11 @@ def need(*tools: str) -> None:
         if not found(tool):
             raise TestbedError(f"{tool} is not installed, and building an image needs it",
                                hint="install what the harness needs", command="make bootstrap")
+
+
+def find(tool: str) -> str | None:
+    """Where a tool is, as :func:`run` would find it."""
+    return shutil.which(tool, path=_search_path())
 
 
 def run(command: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> None:

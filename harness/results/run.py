@@ -39,6 +39,7 @@ class ImageInfo:
     name: str  # file name
     digest: str
     source: str  # upstream, built or twin
+    origin: str = ""  # of an upstream one: its URL, and why it was believed
 
 
 @dataclass(frozen=True)

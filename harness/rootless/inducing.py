@@ -239,6 +239,8 @@ def _fuse_device(guest: Guest, value: str) -> str:
 
 def _cgroup(guest: Guest, value: str) -> str:
     """A reboot: the hierarchy is mounted once."""
+    if not guest.takes_cmdline:
+        raise CannotInduce("the kernel's arguments are in the boot loader of the guest's own disk")
     unified = "systemd.unified_cgroup_hierarchy"
     forced = "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"
     legacy = "systemd.legacy_systemd_cgroup_controller"

@@ -24,7 +24,7 @@ from harness.hypervisor.leases import Leases
 from harness.hypervisor.machine import Machine
 from harness.rootless.lab import Lab
 
-_PATHS = ("disk", "seed", "kernel", "initrd", "console", "thaw")
+_PATHS = ("disk", "seed", "kernel", "initrd", "console", "thaw", "nvram")
 
 
 def keep(lab: Lab, guest: Guest, why: str) -> str:
@@ -38,7 +38,7 @@ def keep(lab: Lab, guest: Guest, why: str) -> str:
     guest.machine.save(scratch / "memory.save")
     spec = guest.machine.spec
     order = {
-        "spec": {k: str(v) if k in _PATHS else v for k, v in asdict(spec).items()},
+        "spec": {k: str(v) if k in _PATHS and v else v for k, v in asdict(spec).items()},
         "acceleration": asdict(lab.acceleration(spec.arch)),
         "uuid": str(guest.machine.identity),
         "uri": lab.options.uri,
@@ -70,7 +70,9 @@ def _resume(order: dict[str, Any]) -> None:
     connection = connect(
         order["uri"], capabilities_cache=Path(order["cache"]) / "libvirt", persistent=True
     )
-    fields: dict[str, Any] = {k: Path(v) if k in _PATHS else v for k, v in order["spec"].items()}
+    fields: dict[str, Any] = {
+        k: Path(v) if k in _PATHS and v else v for k, v in order["spec"].items()
+    }
     spec = replace(MachineSpec(**fields), thaw=connection.root / "thaw")
     scratch = spec.disk.parent
     machine = Machine.restore(

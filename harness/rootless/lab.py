@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from filelock import Timeout
@@ -15,11 +15,9 @@ from harness.distros.base import Distro
 from harness.errors import GuestRefusal, RestoreError, TestbedError
 from harness.guest.guest import Guest
 from harness.hypervisor.saved import SavedState
-from harness.image import recipe as recipes
-from harness.image import store
 from harness.image.model import Image
 from harness.matrix import Cell
-from harness.rootless import hooks, inducing, ladder
+from harness.rootless import hooks, inducing, ladder, sourcing
 from harness.rootless.machines import Machines, Options
 from harness.rootless.refusals import Refusals
 
@@ -41,14 +39,15 @@ class Lab(Machines):
     # what a run is made of
 
     def image(self, cell: Cell, distro: Distro) -> Image:
-        """The image of *cell*, built at first use and verified once a process."""
+        """The image of *cell*, verified once a process; built at first use, unless the distro's
+        own was fetched."""
         image = self._images.get(cell.id)
         if image is None:
-            image = store.ensure(
-                recipes.load(distro.recipe), cell.arch, self.options.cache.images,
-                self.options.progress, verify=True,
-            )  # fmt: skip
             arguments = distro.mode_of(cell).kernel_arguments
+            image = sourcing.image(
+                cell, distro, self.options.cache.images, self.options.image_source,
+                f"{arguments} {self.options.kernel_arguments}".strip(), self.options.progress,
+            )  # fmt: skip
             image = replace(image, cmdline=f"{image.cmdline} {arguments}".strip())
             self._images[cell.id] = image
         return image
@@ -58,15 +57,14 @@ class Lab(Machines):
         image = self.image(cell, distro)
         chosen = self.acceleration(cell.arch, image.kernel)
         arguments = (distro.mode_of(cell).kernel_arguments, self.options.kernel_arguments)
-        parent = hashlib.sha256(
-            json.dumps(
-                [
-                    SCHEMA, image.digest, chosen.kind, self.options.memory, self.options.vcpus,
-                    " ".join(arguments).strip(), self.connection().versions()["qemu"],
-                    self.options.uri,
-                ]
-            ).encode()
-        ).hexdigest()  # fmt: skip
+        made_of: list[object] = [
+            SCHEMA, image.digest, chosen.kind, self.options.memory, self.options.vcpus,
+            " ".join(arguments).strip(), self.connection().versions()["qemu"],
+            self.options.uri,
+        ]  # fmt: skip
+        if boots := self.firmware(image):
+            made_of += [boots, asdict(image.hardware)]
+        parent = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
         result = {}
         for state in ladder.STATES:
             scripts = [path.read_text(errors="replace") for path in self._hooks(state)]

@@ -14,13 +14,21 @@ from harness.errors import TestbedError
 from harness.guest import keys
 from harness.guest.facts import Facts
 from harness.guest.guest import Access, Guest
-from harness.hypervisor import acceleration
+from harness.hypervisor import acceleration, firmware
 from harness.hypervisor.acceleration import Acceleration
 from harness.hypervisor.connection import EMBED, Connection, connect
 from harness.hypervisor.domain import MachineSpec
 from harness.hypervisor.leases import Lease, Leases, end_guest
 from harness.hypervisor.machine import Machine, create_overlay
-from harness.hypervisor.saved import DISK, LOGS, MEMORY, SEED, SavedState, StateStore
+from harness.hypervisor.saved import (
+    DISK,
+    LOGS,
+    MEMORY,
+    NVRAM,
+    SEED,
+    SavedState,
+    StateStore,
+)
 from harness.image import seed
 from harness.image.model import Image
 from harness.matrix import Cell
@@ -43,6 +51,7 @@ class Options:
     hooks: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     induced: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     kernel_arguments: str = ""
+    image_source: str = "auto"  # of harness.image.choose
     memory: int = 2048
     vcpus: int = 2
     progress: Progress = print
@@ -72,10 +81,15 @@ class Machines:
             self._accelerations[arch] = chosen
         return chosen
 
+    def firmware(self, image: Image) -> str:
+        """What *image* boots with here: nothing, where its kernel is started directly."""
+        if image.kernel is not None:
+            return firmware.DIRECT
+        return firmware.choose(image.cell, image.cell.partition("/")[2], image.firmware)
+
     def _spec(self, image: Image, scratch: Path, lease: Lease, seed_path: Path) -> MachineSpec:
-        if image.kernel is None or image.initrd is None:
-            raise TestbedError(f"{image.cell}: booting an upstream disk through its firmware is"
-                               " not implemented")
+        boots = self.firmware(image)
+        arguments = f"{image.cmdline} {self.options.kernel_arguments}".strip()
         return MachineSpec(
             name="guest",
             arch=image.cell.split("/")[1],
@@ -83,12 +97,17 @@ class Machines:
             seed=seed_path,
             kernel=image.kernel,
             initrd=image.initrd,
-            cmdline=f"{image.cmdline} {self.options.kernel_arguments}".strip(),
+            cmdline="" if boots else arguments,
             console=Path(lease.console),
             ssh_port=lease.ssh_port,
             thaw=self.connection().root / f"thaw-{lease.ssh_port}",
             memory=self.options.memory,
             vcpus=self.options.vcpus,
+            firmware=boots,
+            nvram=scratch / NVRAM if boots == firmware.UEFI else None,
+            disk_bus=image.hardware.disk,
+            seed_bus=image.hardware.seed,
+            nic=image.hardware.nic,
         )
 
     def _lease(self, cell: Cell, identity: uuid.UUID) -> tuple[Lease, Path]:
@@ -144,6 +163,8 @@ class Machines:
         chosen = self.acceleration(cell.arch, spec.kernel)
         try:
             create_overlay(spec.disk, backing)
+            if saved and saved.nvram and spec.nvram:
+                shutil.copyfile(saved.nvram, spec.nvram)
             if saved is None:
                 machine = Machine.boot(self.connection(), spec, chosen, identity)
             else:
@@ -180,6 +201,8 @@ class Machines:
             spec = guest.machine.spec
             shutil.move(spec.disk, workspace / DISK)
             shutil.copy2(spec.seed, workspace / SEED)
+            if spec.nvram:
+                shutil.move(spec.nvram, workspace / NVRAM)
             (workspace / LOGS).mkdir()
             for name, text in records.items():
                 (workspace / LOGS / name).write_text(text)

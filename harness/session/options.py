@@ -16,6 +16,8 @@ from harness.distros.base import Distro
 from harness.errors import UsageError
 from harness.hypervisor.acceleration import CHOICES
 from harness.hypervisor.connection import EMBED
+from harness.image.choose import CHOICES as SOURCES
+from harness.image.upstream import catalogue
 from harness.matrix import Cell, Support, select
 from harness.paths import cache
 from harness.results.store import FILE
@@ -25,6 +27,7 @@ from harness.rootless.ladder import check_state
 from harness.rootless.machines import Options
 from harness.session import engines, reproduce
 from harness.session.run import new_id
+from harness.session.sources import sourced
 
 
 def add(parser: pytest.Parser) -> None:
@@ -54,6 +57,9 @@ def add(parser: pytest.Parser) -> None:
     option("--kernel-args", default="", metavar="TEXT",
            help="append to the guest's kernel command line, for example "
                 "'systemd.unified_cgroup_hierarchy=0'")
+    option("--image-source", choices=SOURCES, default="auto",
+           help="boot images of this source alone; auto: the distro's own where it was fetched "
+                "(`harness image fetch CELL`), else a built one (default: auto)")
     option("--keep-failed", action="store_true",
            help="leave the guest of each failure running, and say how to enter and end it")
     option("--cache-dir", default=None, metavar="DIR",
@@ -72,12 +78,16 @@ def obstacle(distro: Distro, arch: str) -> str:
 
 def selected(config: pytest.Config) -> list[Support]:
     """The rows of the matrix that the options select, with the engine's version where asked."""
-    rows = select(
+    found = select(
         registry.supports(obstacle),
         cells=_without_engine(config.getoption("--cell")),
         distros=config.getoption("--distro"),
         arches=config.getoption("--arch"),
     )
+    rows = [row for row, _ in sourced(
+        found, catalogue.load_all(), cache(config.getoption("--cache-dir")).images,
+        config.getoption("--image-source"), config.getoption("--kernel-args"),
+    )]  # fmt: skip
     version = config.getoption("--engine-version") or _engine_of(config.getoption("--cell"))
     if not version:
         return rows
@@ -124,7 +134,7 @@ def of_lab(
     return Options(
         cache=cache(get("--cache-dir")), run_id=run_id, run_dir=run_dir, uri=get("--libvirt-uri"),
         accel=get("--accel"), hooks=hooks(config), kernel_arguments=get("--kernel-args"),
-        induced=parse_induced(get("--induce")),
+        induced=parse_induced(get("--induce")), image_source=get("--image-source"),
         progress=progress,
     )  # fmt: skip
 
@@ -145,7 +155,7 @@ def carried(config: pytest.Config) -> list[str]:
     """The options that another run of the same needs; a cell's id has the engine's version."""
     return reproduce.carried(
         {name: config.getoption(name) for name in reproduce.CARRIED},
-        {"--accel": "auto", "--libvirt-uri": EMBED},
+        {"--accel": "auto", "--libvirt-uri": EMBED, "--image-source": "auto"},
     )
 
 

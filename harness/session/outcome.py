@@ -62,8 +62,9 @@ def cell_info(item: pytest.Item) -> dict[str, Any] | None:
         return None
     session.told.add((cell.id, decider.context.state))
     image = session.lab.image(cell, decider.context.distro)
+    origin = f"{image.origin.url}, {image.origin.trust}" if image.origin else ""
     return CellInfo(
         cell=cell.id, status="available", engine=decider.facts.engine,
-        image=ImageInfo(image.path.name, image.digest, image.source),
+        image=ImageInfo(image.path.name, image.digest, image.source, origin),
         packages={**image.packages, **decider.facts.packages}, facts=decider.facts.to_json(),
     ).to_json()  # fmt: skip

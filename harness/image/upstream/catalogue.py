@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from harness.image.upstream.schema import Boot, Entry, Fix, Key
 
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 TABLES = ("distro", "title", "keys", "boot", "fixes", "image")
+VARIABLE = "ROOTLESS_HARNESS_CATALOGUE"
 SCHEMA = 1  # raise it when the same entry would be unpacked into another disk
 
 
@@ -58,7 +60,15 @@ class Upstream:
 
 
 def folder() -> Path:
-    return paths.project() / "images" / "catalogue"
+    """The project's catalogue, or the directory that :data:`VARIABLE` names."""
+    own = os.environ.get(VARIABLE)
+    return Path(own).expanduser().absolute() if own else paths.project() / "images" / "catalogue"
+
+
+def entry(cell: str) -> Upstream | None:
+    """The entry of a cell such as debian-12/x86_64, if there is one; reads its distro's file."""
+    path = folder() / f"{cell.partition('-')[0]}.toml"
+    return load(path).get(cell) if path.exists() else None
 
 
 def load_all(where: Path | None = None) -> dict[str, Upstream]:

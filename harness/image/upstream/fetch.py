@@ -7,18 +7,18 @@ import errno
 import hashlib
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.errors import TestbedError, UsageError
 from harness.image import debian, process, record, store
-from harness.image.model import Image, Origin
+from harness.image.model import Hardware, Image, Origin
 from harness.image.record import Corrupt
 from harness.image.upstream import checksums, trust
 from harness.image.upstream.catalogue import Upstream
 from harness.image.upstream.download import Wanted, discard, download
 from harness.image.upstream.progress import Say
-from harness.image.upstream.schema import Pinned
+from harness.image.upstream.schema import Boot, Pinned
 from harness.image.upstream.trust import Expected
 from harness.image.upstream.unpack import unpack
 from harness.image.upstream.web import Gone, Web
@@ -45,11 +45,18 @@ def place(upstream: Upstream, cache: Path) -> Path:
     return cache / f"{upstream.name}_{upstream.arch}-{upstream.hash()[:12]}"
 
 
-def cached(upstream: Upstream, cache: Path) -> Image | None:
+def cached(upstream: Upstream, cache: Path, *, full: bool = False) -> Image | None:
+    """The image of the entry, if the cache holds it undamaged; ``full`` reads every byte."""
     try:
-        return record.load(place(upstream, cache), full=False)
+        return _with_machine(record.load(place(upstream, cache), full=full), upstream.boot)
     except Corrupt:
         return None
+
+
+def _with_machine(image: Image | None, boot: Boot) -> Image | None:
+    """What the catalogue says of the machine today: it may have learned since the image came."""
+    hardware = Hardware(boot.disk, boot.seed, boot.nic)
+    return image and replace(image, firmware=boot.firmware, hardware=hardware)
 
 
 def fetch(upstream: Upstream, cache: Path, say: Say, options: Options) -> Image:
@@ -189,7 +196,7 @@ class _Job:
             if work.exists():
                 debian.delete(work)
         discard(part)
-        image = record.load(target, full=False)
+        image = cached(self.upstream, self.cache)
         assert image is not None
         return image
 

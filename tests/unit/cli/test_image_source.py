@@ -10,6 +10,7 @@ import pytest
 from harness.distros.debian import DEBIAN_12
 from harness.distros.registry import support
 from harness.errors import UsageError
+from harness.hypervisor import firmware
 from harness.image.upstream import catalogue
 from harness.paths import cache
 from harness.session.sources import sourced
@@ -131,20 +132,38 @@ def test_the_matrix_of_one_source(known: Path, call: Call) -> None:
     assert row(call, "debian-12/s390x", "--image-source", "twin")["status"] == "unsupported"
 
 
-def test_a_fetched_image_is_preferred_once_it_can_boot(
-    known: Path, call: Call, place: Path
+def test_a_fetched_image_is_preferred(known: Path, call: Call, place: Path) -> None:
+    call("image", "fetch", CELL)
+    rows = [support(DEBIAN_12, "x86_64"), support(DEBIAN_12, "x86_64", mode="cgroup-v1")]
+    images, entries = cache().images, catalogue.load_all()
+    found, mode = sourced(rows, entries, images)
+    assert found.row.source == "upstream"
+    assert found.why == "the distro's own, pinned digest"
+    assert mode.row.source == "built"
+    assert "its boot loader has its own kernel arguments" in mode.why
+    (asked, _) = sourced(rows, entries, images, "built")
+    assert asked.row.source == "built"
+    (altered, _) = sourced(rows, entries, images, "upstream", "quiet")
+    assert altered.row.status == "unreachable"
+    assert "without quiet" in altered.row.reason
+
+
+def test_an_image_whose_machine_cannot_be_had_is_passed_over(
+    known: Path, call: Call, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     call("image", "fetch", CELL)
     rows = [support(DEBIAN_12, "x86_64")]
-    images, entries = cache().images, catalogue.load_all()
-    (now,) = sourced(rows, entries, images)
-    assert now.row.source == "built"
-    assert "cannot be booted yet" in now.why
-    (later,) = sourced(rows, entries, images, boots_firmware=True)
-    assert later.row.source == "upstream"
-    assert later.why == "the distro's own, pinned digest"
-    (asked,) = sourced(rows, entries, images, "built", boots_firmware=True)
-    assert asked.row.source == "built"
+    file = known / "debian.toml"
+    text = file.read_text()
+    file.write_text(text.replace('"bios"', '"uefi"'))
+    monkeypatch.setattr(firmware, "DESCRIPTIONS", (place / "none",))
+    (lacking,) = sourced(rows, catalogue.load_all(), cache().images)
+    assert lacking.row.source == "built"
+    assert "upstream: fetched, but debian-12/x86_64 boots with uefi" in lacking.why
+    assert "install the package ovmf" in lacking.why
+    file.write_text(text.replace('"disk" = "virtio"', '"disk" = "nvme"'))
+    (strange,) = sourced(rows, catalogue.load_all(), cache().images)
+    assert "it needs a disk on nvme" in strange.why
 
 
 def test_an_unknown_source_is_refused(call: Call) -> None:

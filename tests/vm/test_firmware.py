@@ -1,0 +1,182 @@
+"""A disk with boot loaders: made here, served, fetched and verified as a distro's own, booted with
+BIOS and with UEFI, and used by scenarios."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pysequoia
+import pytest
+
+from harness.distros import registry
+from harness.distros.base import Distro
+from harness.guest.guest import Guest
+from harness.hypervisor import firmware
+from harness.image import bootable, recipe, store
+from harness.image.model import Image
+from harness.image.upstream import catalogue, fetch
+from harness.image.upstream.web import Web
+from harness.paths import Cache, cache
+from harness.rootless import engine, sourcing
+from harness.rootless.lab import Lab, Options
+from tests.unit.image.upstream.toml import dump
+from tests.vm.conftest import CELL, Outcome
+
+pytestmark = pytest.mark.nightly
+
+NAME, SUMS = "debian.qcow2", "SHA512SUMS"
+# The one that lists boot entries and variables of the firmware.
+VARIABLES = "/sys/firmware/efi/efivars"
+OURS = f"{VARIABLES}/Harness-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def signer() -> pysequoia.Tsk:
+    return pysequoia.Tsk.generate("Toy <toy@example.invalid>")
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory, signer: pysequoia.Tsk) -> Iterator[str]:
+    """The URL of a directory as a distro has it: a disk, its digest, and a signature of that."""
+    if lacking := bootable.missing():
+        pytest.skip(f"needs the packages {', '.join(lacking)}")
+    where = tmp_path_factory.mktemp("published")
+    built = store.ensure(recipe.load("debian-12"), CELL.arch, cache().images)
+    bootable.export(built, where / NAME, "qcow2", lambda _: None)
+    with (where / NAME).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha512").hexdigest()
+    sums = f"{digest}  {NAME}\n".encode()
+    (where / SUMS).write_bytes(sums)
+    mode = pysequoia.SignatureMode.DETACHED
+    (where / f"{SUMS}.sig").write_bytes(pysequoia.sign(signer.signer(), sums, mode=mode))
+    handler = functools.partial(Quiet, directory=str(where))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Cache:
+    """A cache of its own, which the fetched image goes into once."""
+    return cache(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def boots(request: pytest.FixtureRequest) -> str:
+    """The firmware, if this machine has it."""
+    name: str = request.param
+    if name == firmware.UEFI and firmware.uefi(CELL.arch) is None:
+        pytest.skip(f"needs the package {firmware.PACKAGES[CELL.arch]}")
+    return name
+
+
+@pytest.fixture
+def image(
+    boots: str, published: str, place: Cache, signer: pysequoia.Tsk, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Image:  # fmt: skip
+    """The disk, fetched by a catalogue that says it boots with *boots*."""
+    certificate = signer.extract_certificate()
+    keys, folder = tmp_path / "keys", tmp_path / "catalogue"
+    keys.mkdir()
+    folder.mkdir()
+    (keys / "toy.asc").write_text(str(certificate))
+    (folder / "debian.toml").write_text(dump({
+        "distro": "debian",
+        "keys": {"toy": {
+            "fingerprint": certificate.fingerprint.upper(), "owner": "Toy", "obtain": "ask"}},
+        "boot": {"disk": {
+            "firmware": [boots], "disk": "virtio", "seed": "virtio", "nic": "virtio",
+            "root": "ext4", "console": "ttyS0", "user": "debian", "datasources": ["NoCloud"]}},
+        "image": [{
+            "cell": CELL.id, "provenance": "self-built", "format": "qcow2", "boot": "disk",
+            "end_of_life": "unknown",
+            "latest": {
+                "url": f"{published}/{NAME}",
+                "checksum": {"url": f"{published}/{SUMS}"},
+                "signature": {"url": f"{published}/{SUMS}.sig", "key": "toy"}}}],
+    }))  # fmt: skip
+    monkeypatch.setenv(catalogue.VARIABLE, str(folder))
+    entry = catalogue.entry(CELL.id)
+    assert entry
+    with Web() as web:
+        fetch.fetch(entry, place.images, lambda _: None, fetch.Options(keys=keys, web=web))
+    return sourcing.image(CELL, registry.of(CELL), place.images, "auto", "", lambda _: None)
+
+
+@pytest.fixture
+def lab(place: Cache, image: Image, tmp_path: Path) -> Iterator[Lab]:
+    lab = Lab(Options(place, tmp_path.name, tmp_path / "lab", progress=lambda _: None))
+    yield lab
+    lab.close()
+
+
+def has_booted_by(guest: Guest, boots: str) -> None:
+    efi = guest.root.run("test", "-d", VARIABLES, check=False).ok
+    assert efi == (boots == firmware.UEFI)
+    assert guest.root.run("findmnt", "-no", "SOURCE", "/").stdout.strip() == "/dev/vda2"
+
+
+BOTH = pytest.mark.parametrize("boots", [firmware.BIOS, firmware.UEFI], indirect=True)
+
+
+@BOTH
+def test_a_fetched_disk_boots_and_its_states_restore(
+    lab: Lab, image: Image, boots: str, own_distro: Distro
+) -> None:
+    assert image.kernel is None
+    assert image.origin is not None
+    assert image.origin.trust.startswith("signed by")
+    guest = lab.guest(CELL, own_distro, "booted")
+    has_booted_by(guest, boots)
+    before = guest.root.read("/proc/sys/kernel/random/boot_id")
+    if boots == firmware.UEFI:
+        guest.root.sh(f"printf '\\007\\000\\000\\000x' > {OURS}")
+    guest.reboot()
+    assert guest.root.read("/proc/sys/kernel/random/boot_id") != before
+    if boots == firmware.UEFI:  # kept in the guest's own copy, and in no other's
+        assert guest.root.run("test", "-e", OURS, check=False).ok
+    guest.end()
+    again = lab.guest(CELL, own_distro, "booted")
+    assert not again.root.run("test", "-e", OURS, check=False).ok
+    again.end()
+    guest = lab.guest(CELL, own_distro, "daemon")
+    has_booted_by(guest, boots)
+    assert engine.rootless(guest).answers()
+    assert {state.name for state in lab.states.all()} >= {"booted", "prepared", "daemon"}
+
+
+@BOTH
+def test_scenarios_run_on_a_fetched_disk(
+    image: Image, place: Cache, published: str, tmp_path: Path,
+    run_scenarios: Callable[..., Outcome],
+) -> None:  # fmt: skip
+    outcome = run_scenarios(
+        "scenarios/test_ports.py::test_port_80",
+        "scenarios/test_info.py::test_container_from_outside",
+        "--image-source", "upstream", "--cache-dir", str(place.root),
+    )  # fmt: skip
+    assert outcome.status == 0, outcome.screen
+    verdicts = {row["verdict"] for rows in outcome.rows.values() for row in rows}
+    assert verdicts == {"holds"}, outcome.screen
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    (cell,) = record["cells"]
+    assert cell["image"]["source"] == "upstream"
+    assert cell["image"]["digest"] == image.digest
+    assert cell["image"]["origin"].startswith(f"{published}/{NAME}, signed by ")

@@ -15,6 +15,7 @@ import msgspec
 
 from harness import paths
 from harness.errors import UsageError
+from harness.image.upstream.fixes import files
 from harness.image.upstream.schema import Boot, Entry, Fix, Key
 
 Kind = TypeVar("Kind", bound=msgspec.Struct)
@@ -56,6 +57,8 @@ class Upstream:
         """Changes when another disk would be fetched."""
         entry = self.entry
         made_of = [SCHEMA, entry.cell, entry.format, entry.pinned, entry.latest]
+        if inside := files(self.fixes):  # they are written into the disk
+            made_of.append(inside)
         return hashlib.sha256(msgspec.json.encode(made_of)).hexdigest()
 
 

@@ -14,7 +14,7 @@ from harness.errors import TestbedError, UsageError
 from harness.image import debian, process, record, store
 from harness.image.model import Hardware, Image, Origin
 from harness.image.record import Corrupt
-from harness.image.upstream import checksums, trust
+from harness.image.upstream import checksums, fixes, trust
 from harness.image.upstream.catalogue import Upstream
 from harness.image.upstream.download import Wanted, discard, download
 from harness.image.upstream.progress import Say
@@ -175,6 +175,7 @@ class _Job:
         work.chmod(0o755)
         try:
             unpack(part, origin.format, work, work / debian.LOG)
+            self._fix(work)
             (work / debian.LOG).unlink(missing_ok=True)
             firmware = self.upstream.boot.firmware
             record.write_fetched(work, self._cell, self.upstream.hash(), firmware, origin)
@@ -199,6 +200,16 @@ class _Job:
         image = cached(self.upstream, self.cache)
         assert image is not None
         return image
+
+
+    def _fix(self, work: Path) -> None:
+        """Put the catalogue's files into the unpacked disk, and say what cannot be done to it."""
+        if wanted := fixes.files(self.upstream.fixes):
+            self.say(f"{self._cell}: writing {', '.join(file.path for file in wanted)} into it")
+            fixes.apply(work / debian.DISK, wanted, work / debian.LOG)
+        for fix in self.upstream.fixes:
+            if fix.when == fixes.BEFORE_BOOT and fix.commands:
+                self.say(f"{self._cell}: not done, for no command is run in a disk: {fix.why}")
 
 
 def _forget(parts: Path) -> None:

@@ -273,7 +273,9 @@ Write = Callable[..., Upstream]
 def write(tmp_path: Path, signer: pysequoia.Tsk) -> Write:
     """A catalogue of toy-1/x86_64."""
 
-    def write(form: str = "qcow2", **places: Any) -> Upstream:
+    def write(
+        form: str = "qcow2", *, tables: dict[str, Any] | None = None, **places: Any
+    ) -> Upstream:
         doc = {
             "distro": "toy",
             "keys": {"toy": {"fingerprint": fingerprint(signer), "owner": "Toy", "obtain": "ask"}},
@@ -282,6 +284,7 @@ def write(tmp_path: Path, signer: pysequoia.Tsk) -> Write:
                 "root": "ext4", "console": "ttyS0", "user": "toy", "datasources": ["NoCloud"]}},
             "image": [{"cell": "toy-1/x86_64", "provenance": "official", "format": form,
                        "boot": "b", "end_of_life": "unknown", **places}],
+            **(tables or {}),
         }  # fmt: skip
         path = tmp_path / "toy.toml"
         path.write_text(dump(doc))

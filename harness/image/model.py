@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.image.upstream.schema import Fix
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -48,6 +50,7 @@ class Image:
     firmware: tuple[str, ...] = ()  # bios, uefi: what it boots with, the better one first
     origin: Origin | None = None  # of an upstream image
     hardware: Hardware = Hardware()
+    fixes: tuple[Fix, ...] = ()  # what an upstream image needs once it has booted
 
     @property
     def folder(self) -> Path:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import msgspec
 from filelock import Timeout
 
 from harness.distros.base import Distro
@@ -63,7 +64,7 @@ class Lab(Machines):
             self.options.uri,
         ]  # fmt: skip
         if boots := self.firmware(image):
-            made_of += [boots, asdict(image.hardware)]
+            made_of += [boots, asdict(image.hardware), msgspec.to_builtins(image.fixes)]
         parent = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
         result = {}
         for state in ladder.STATES:
@@ -174,9 +175,10 @@ class Lab(Machines):
             guest = self._restore(cell, image, parent_state)
             parent = parent_state.key
         try:
+            log: list[str] = []
             if below is None:
                 guest.wait_booted()
-            log: list[str] = []
+                sourcing.fix(guest, image, log.append)
             ladder.climb(guest, cell, distro, state, log.append)
             hooks.run(guest, state, self._hooks(state), self.options.progress)
             inducing.at_state(guest, self.options.induced.get(state, ()), log.append)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.distros.base import Distro
 from harness.errors import HarnessError, UsageError
+from harness.guest.guest import Guest
 from harness.hypervisor import firmware
 from harness.image import recipe as recipes
 from harness.image import store
@@ -19,6 +20,7 @@ from harness.image.upstream.fetch import cached
 from harness.matrix import Cell
 
 NO_TWIN = Standing("missing", "none is written")
+FIX_SECONDS = 180.0
 BUSES = ("virtio", "sata")  # those that a machine can be given
 
 
@@ -49,6 +51,25 @@ def image(
         raise UsageError(f"{cell} has no such image: {choice.reason}", command="harness matrix")
     recipe = recipes.load(distro.recipe)
     return store.ensure(recipe, cell.arch, cache, progress, verify=True)
+
+
+def fix(guest: Guest, image: Image, log: Callable[[str], None]) -> None:
+    """Give a guest that has booted what the catalogue says its image needs.
+
+    Raises :class:`GuestRefusal` where a command of it fails.
+    """
+    for one in image.fixes:
+        log(f"# {one.why}")
+        for file in one.files:
+            if file.link:
+                guest.root.run("ln", "-sfn", file.link, file.path)
+            else:
+                guest.root.write(file.path, file.content, int(file.mode, 8))
+        for command in one.commands:
+            # The catalogue's own line for a shell, as the hints of a distro are.
+            log(guest.root.run("sh", "-c", command, timeout=FIX_SECONDS).transcript)
+        if one.reboot:
+            guest.reboot()
 
 
 def base(cell: Cell) -> str:

@@ -104,9 +104,14 @@ def image(
         "boot": {"disk": {
             "firmware": [boots], "disk": "virtio", "seed": "virtio", "nic": "virtio",
             "root": "ext4", "console": "ttyS0", "user": "debian", "datasources": ["NoCloud"]}},
+        "fixes": {
+            "inside": {"why": "a test", "when": "before-boot", "files": [
+                {"path": "/etc/harness/inside", "content": "in the disk"}]},
+            "later": {"why": "a test", "when": "first-boot", "commands": [
+                "cp /etc/harness/inside /etc/harness/later"]}},
         "image": [{
             "cell": CELL.id, "provenance": "self-built", "format": "qcow2", "boot": "disk",
-            "end_of_life": "unknown",
+            "end_of_life": "unknown", "fixes": ["inside", "later"],
             "latest": {
                 "url": f"{published}/{NAME}",
                 "checksum": {"url": f"{published}/{SUMS}"},
@@ -145,6 +150,7 @@ def test_a_fetched_disk_boots_and_its_states_restore(
     assert image.origin.trust.startswith("signed by")
     guest = lab.guest(CELL, own_distro, "booted")
     has_booted_by(guest, boots)
+    assert guest.root.read("/etc/harness/later") == "in the disk"
     before = guest.root.read("/proc/sys/kernel/random/boot_id")
     if boots == firmware.UEFI:
         guest.root.sh(f"printf '\\007\\000\\000\\000x' > {OURS}")

@@ -18,7 +18,7 @@ from harness.image.upstream import checksums, fixes, trust
 from harness.image.upstream.catalogue import Upstream
 from harness.image.upstream.download import Wanted, discard, download
 from harness.image.upstream.progress import Say
-from harness.image.upstream.schema import Boot, Pinned
+from harness.image.upstream.schema import Pinned
 from harness.image.upstream.trust import Expected
 from harness.image.upstream.unpack import unpack
 from harness.image.upstream.web import Gone, Web
@@ -48,15 +48,18 @@ def place(upstream: Upstream, cache: Path) -> Path:
 def cached(upstream: Upstream, cache: Path, *, full: bool = False) -> Image | None:
     """The image of the entry, if the cache holds it undamaged; ``full`` reads every byte."""
     try:
-        return _with_machine(record.load(place(upstream, cache), full=full), upstream.boot)
+        return _as_catalogued(record.load(place(upstream, cache), full=full), upstream)
     except Corrupt:
         return None
 
 
-def _with_machine(image: Image | None, boot: Boot) -> Image | None:
-    """What the catalogue says of the machine today: it may have learned since the image came."""
-    hardware = Hardware(boot.disk, boot.seed, boot.nic)
-    return image and replace(image, firmware=boot.firmware, hardware=hardware)
+def _as_catalogued(image: Image | None, upstream: Upstream) -> Image | None:
+    """With what the catalogue says today: it may have learned since the image came."""
+    boot = upstream.boot
+    return image and replace(
+        image, firmware=boot.firmware, hardware=Hardware(boot.disk, boot.seed, boot.nic),
+        fixes=fixes.in_guest(upstream.fixes),
+    )  # fmt: skip
 
 
 def fetch(upstream: Upstream, cache: Path, say: Say, options: Options) -> Image:

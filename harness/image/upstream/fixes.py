@@ -30,6 +30,11 @@ def files(fixes: Sequence[Fix]) -> tuple[File, ...]:
     return tuple(file for fix in fixes if fix.when == BEFORE_BOOT for file in fix.files)
 
 
+def in_guest(fixes: Sequence[Fix]) -> tuple[Fix, ...]:
+    """The fixes that a booted guest is given."""
+    return tuple(fix for fix in fixes if fix.when != BEFORE_BOOT)
+
+
 def apply(path: Path, wanted: Sequence[File], log: Path) -> None:
     """Write *wanted* into the root file system of the qcow2 *path*, beside which there has to be
     room for a raw copy.

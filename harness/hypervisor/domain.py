@@ -107,7 +107,9 @@ def _devices(domain: ET.Element, spec: MachineSpec) -> None:
     ET.SubElement(root, "driver", name="qemu", type="qcow2", cache="unsafe", discard="unmap")
     ET.SubElement(root, "source", file=str(spec.disk))
     _target(root, spec.disk_bus, "a")
-    seed = ET.SubElement(devices, "disk", type="file", device="disk")
+    # libvirt has no read-only disk on SATA, but a CD.
+    kind = "cdrom" if spec.seed_bus == "sata" else "disk"
+    seed = ET.SubElement(devices, "disk", type="file", device=kind)
     ET.SubElement(seed, "driver", name="qemu", type="raw")
     ET.SubElement(seed, "source", file=str(spec.seed))
     _target(seed, spec.seed_bus, "b")

@@ -178,7 +178,7 @@ class Lab(Machines):
             log: list[str] = []
             if below is None:
                 guest.wait_booted()
-                sourcing.fix(guest, image, log.append)
+                sourcing.settle(guest, image, distro.package_manager, log.append)
             ladder.climb(guest, cell, distro, state, log.append)
             hooks.run(guest, state, self._hooks(state), self.options.progress)
             inducing.at_state(guest, self.options.induced.get(state, ()), log.append)

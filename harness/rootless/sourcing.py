@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from harness import packages
 from harness.distros.base import Distro
 from harness.errors import HarnessError, UsageError
 from harness.guest.guest import Guest
@@ -53,11 +54,14 @@ def image(
     return store.ensure(recipe, cell.arch, cache, progress, verify=True)
 
 
-def fix(guest: Guest, image: Image, log: Callable[[str], None]) -> None:
-    """Give a guest that has booted what the catalogue says its image needs.
+def settle(guest: Guest, image: Image, manager: str, log: Callable[[str], None]) -> None:
+    """Give a guest of an upstream image, just booted, what the catalogue says that it needs, and
+    the package lists, which such an image is shipped without.
 
-    Raises :class:`GuestRefusal` where a command of it fails.
+    Raises :class:`GuestRefusal` where a command of the catalogue fails.
     """
+    if image.source != "upstream":
+        return
     for one in image.fixes:
         log(f"# {one.why}")
         for file in one.files:
@@ -70,6 +74,10 @@ def fix(guest: Guest, image: Image, log: Callable[[str], None]) -> None:
             log(guest.root.run("sh", "-c", command, timeout=FIX_SECONDS).transcript)
         if one.reboot:
             guest.reboot()
+    try:
+        log(packages.manager(manager, guest.root).refresh())
+    except HarnessError as error:  # what then cannot be installed says so
+        log(f"the package lists could not be fetched: {error.what}\n{error.detail}")
 
 
 def base(cell: Cell) -> str:

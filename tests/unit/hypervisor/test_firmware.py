@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import uuid
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ import pytest
 from harness.errors import TestbedError
 from harness.hypervisor import domain, firmware
 from harness.hypervisor.acceleration import Acceleration
+from harness.hypervisor.connection import connect
 from harness.hypervisor.domain import QEMU_NAMESPACE, MachineSpec, domain_xml
 from harness.hypervisor.firmware import BIOS, UEFI
+from harness.paths import cache
 
 TCG = Acceleration("tcg", "asked for", 6.0)
 
@@ -128,6 +131,7 @@ def test_bios_boots_the_disk(own: tuple[Path, Path]) -> None:
     names = [child.tag for child in root.findall("os/*")]
     assert names == ["type", "boot"]
     assert targets(root) == [("sda", "sata"), ("sdb", "sata")]
+    assert [disk.attrib["device"] for disk in root.findall("devices/disk")] == ["disk", "cdrom"]
     assert "e1000e,netdev=hostnet9" in arguments(root)
 
 
@@ -152,6 +156,26 @@ def test_uefi_has_variables_of_the_guests_own(
     assert root.find("os/kernel") is None
     assert targets(root) == [("vda", "virtio"), ("sdb", "sata")]
     assert f"bus={bus}," in arguments(root)
+
+
+@pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="needs QEMU")
+@pytest.mark.parametrize("nic", sorted(domain.NICS))
+@pytest.mark.parametrize("disk_bus", ["virtio", "sata"])
+@pytest.mark.parametrize("seed_bus", ["virtio", "sata"])
+@pytest.mark.parametrize("boots", [BIOS, UEFI])
+def test_libvirt_takes_every_machine(
+    boots: str, seed_bus: str, disk_bus: str, nic: str, tmp_path: Path
+) -> None:
+    if boots == UEFI and firmware.uefi("x86_64") is None:
+        pytest.skip("needs the package ovmf")
+    given = spec("x86_64", firmware=boots, nvram=tmp_path / "nvram" if boots == UEFI else None,
+                 seed_bus=seed_bus, disk_bus=disk_bus, nic=nic)  # fmt: skip
+    connection = connect(capabilities_cache=cache().root / "libvirt")
+    text = domain_xml(given, TCG, uuid.uuid4())
+    line = connection.handle.domainXMLToNative("qemu-argv", text, 0)
+    assert f'"driver":"{"ide-hd" if disk_bus == "sata" else "virtio-blk-pci"}"' in line
+    assert '"bootindex":1' in line
+    assert ("pflash0=" in line) == (boots == UEFI)
 
 
 def test_firmware_that_went_away_is_the_test_beds_fault(own: tuple[Path, Path]) -> None:

@@ -19,7 +19,7 @@ from harness.commands.common import EMBED, size_of
 from harness.commands.image import size
 from harness.distros import registry
 from harness.errors import HarnessError
-from harness.hypervisor import acceleration
+from harness.hypervisor import acceleration, firmware
 from harness.hypervisor.leases import Leases
 from harness.image.store import NEEDED_MIB, list_images
 from harness.matrix import ARCHES
@@ -50,6 +50,7 @@ def all_checks(place: Cache, uri: str) -> Iterator[Check]:
     yield from libvirt_user()
     yield libvirt(uri, place)
     yield accelerator(place)
+    yield from uefi()
     yield from tools(place)
     yield from user()
     yield memory()
@@ -121,6 +122,20 @@ def accelerator(place: Cache) -> Check:
         return Check(OK, "acceleration", found)
     return Check(WARN, "acceleration", f"{found}; guests run, at about a tenth of the speed",
                  "a host whose KVM works")  # fmt: skip
+
+
+def uefi() -> Iterator[Check]:
+    """Only disks with a boot loader of their own may need it: the distros' images."""
+    for arch, package in firmware.PACKAGES.items():
+        if shutil.which(f"qemu-system-{arch}") is None:
+            continue
+        found = firmware.uefi(arch)
+        name = f"UEFI, {arch}"
+        if found:
+            yield Check(OK, name, str(found.code))
+        else:
+            yield Check(WARN, name, "not installed: upstream images that need it do not boot",
+                        f"apt-get install {package}")  # fmt: skip
 
 
 def tools(place: Cache) -> Iterator[Check]:

@@ -29,6 +29,8 @@ from harness.session import engines, reproduce
 from harness.session.run import new_id
 from harness.session.sources import sourced
 
+ROWS = pytest.StashKey[list[Support]]()
+
 
 def add(parser: pytest.Parser) -> None:
     group = parser.getgroup("harness", "rootless containers on virtual machines")
@@ -78,6 +80,13 @@ def obstacle(distro: Distro, arch: str) -> str:
 
 def selected(config: pytest.Config) -> list[Support]:
     """The rows of the matrix that the options select, with the engine's version where asked."""
+    rows = config.stash.get(ROWS, None)
+    if rows is None:
+        rows = config.stash[ROWS] = _selected(config)
+    return rows
+
+
+def _selected(config: pytest.Config) -> list[Support]:
     found = select(
         registry.supports(obstacle),
         cells=_without_engine(config.getoption("--cell")),

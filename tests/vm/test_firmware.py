@@ -32,9 +32,8 @@ from tests.vm.conftest import CELL, Outcome
 pytestmark = pytest.mark.nightly
 
 NAME, SUMS = "debian.qcow2", "SHA512SUMS"
-# The one that lists boot entries and variables of the firmware.
 VARIABLES = "/sys/firmware/efi/efivars"
-OURS = f"{VARIABLES}/Harness-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+OURS = f"{VARIABLES}/Harness-5d7c5bb2-7d0a-4c55-9e6c-1f6d4bb0a1c3"
 
 
 class Quiet(SimpleHTTPRequestHandler):

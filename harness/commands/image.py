@@ -102,7 +102,7 @@ def build(cell: str, force: bool, cache_dir: str | None) -> None:
 def export(cell: str, output: Path, form: str, force: bool, cache_dir: str | None) -> None:
     """Write the built image of CELL to OUTPUT as a disk with partitions and boot loaders.
 
-    It boots anywhere: with BIOS (syslinux) and with UEFI (systemd-boot).  Needs no root, and
+    It boots with BIOS (syslinux) and with UEFI (systemd-boot).  Making it needs no root, but
     the packages gdisk, dosfstools, mtools, syslinux and systemd-boot-efi.
 
     \b

@@ -16,6 +16,7 @@ from harness.commands.face import end_as_ctrl_c, say
 from harness.distros import registry
 from harness.errors import GuestRefusal, TestbedError
 from harness.guest.guest import Guest
+from harness.image.choose import CHOICES
 from harness.paths import cache
 from harness.rootless.housekeeping import SHELLS
 from harness.rootless.lab import Lab, Options
@@ -43,6 +44,8 @@ BROKEN = 255  # the client's own status, when it lost the guest
               help="give the guest this value of a trait when STATE is made (repeatable)")
 @click.option("--kernel-args", default="", metavar="TEXT",
               help="append to the guest's kernel command line")
+@click.option("--image-source", type=click.Choice(CHOICES), default="auto", show_default=True,
+              help="auto: the distro's own image where it was fetched, else a built one")
 @click.option("--memory", default=2048, show_default=True, metavar="MIB",
               type=click.IntRange(256), help="memory of the guest")
 @accel_option
@@ -50,8 +53,8 @@ BROKEN = 255  # the client's own status, when it lost the guest
 @cache_option
 def shell(
     cell: str, command: tuple[str, ...], state: str, user: str, hooks: tuple[str, ...],
-    induced: tuple[str, ...], kernel_args: str, memory: int, accel: str, libvirt_uri: str,
-    cache_dir: str | None,
+    induced: tuple[str, ...], kernel_args: str, image_source: str, memory: int, accel: str,
+    libvirt_uri: str, cache_dir: str | None,
 ) -> int:  # fmt: skip
     """Enter a guest of CELL, or run COMMAND in it.
 
@@ -79,7 +82,7 @@ def shell(
     options = Options(
         cache=place, run_id=name, run_dir=place.root / SHELLS / name, uri=libvirt_uri, accel=accel,
         hooks=parse_hooks(hooks), induced=parse_induced(induced), kernel_arguments=kernel_args,
-        memory=memory, progress=say,
+        image_source=image_source, memory=memory, progress=say,
     )  # fmt: skip
     _need_client()
     end_as_ctrl_c()

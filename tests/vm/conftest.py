@@ -30,7 +30,9 @@ def own_distro() -> Distro:
 @pytest.fixture
 def own_lab(tmp_path: Path) -> Iterator[Lab]:
     """A lab on the common cache; its guests end with the test."""
-    lab = Lab(Options(cache(), tmp_path.name, tmp_path / "run", progress=lambda _: None))
+    lab = Lab(Options(
+        cache(), tmp_path.name, tmp_path / "run", image_source="built", progress=lambda _: None,
+    ))  # fmt: skip
     yield lab
     lab.close()
 
@@ -65,7 +67,7 @@ def run_scenarios(tmp_path: Path) -> Callable[..., Outcome]:
         result = subprocess.run(
             [
                 sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--run-dir",
-                str(directory), "--cell", CELL.id, *arguments,
+                str(directory), "--cell", CELL.id, "--image-source", "built", *arguments,
             ],
             cwd=ROOT, capture_output=True, text=True, check=False,
         )  # fmt: skip

@@ -112,7 +112,8 @@ def test_hostile_rows_stay_text(verdict: Verdict) -> None:
 
 def test_a_hostile_environment_stays_text() -> None:
     info = RunInfo(HOSTILE, HOSTILE, (HOSTILE,), HOSTILE, HostInfo(*[HOSTILE] * 5))
-    cell = CellInfo(HOSTILE, "available", HOSTILE, ImageInfo(HOSTILE, HOSTILE, "twin"), HOSTILE)
+    image = ImageInfo(HOSTILE, HOSTILE, "twin", HOSTILE)
+    cell = CellInfo(HOSTILE, "available", HOSTILE, image, HOSTILE)
     absent = CellInfo("x", HOSTILE, HOSTILE)
     issue = KnownIssue(
         "bad", "P15", (D12,), "x", HOSTILE, TODAY, HOSTILE, link='javascript:alert("x")'

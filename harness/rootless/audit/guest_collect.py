@@ -152,7 +152,11 @@ class Selection:
         return {pid for pid, one in self.every.items() if one["roles"]}
 
 
-def select(every: "dict[int, dict[str, Any]]", init: int, api_socket: str, uid: int) -> None:
+def select(
+    every: "dict[int, dict[str, Any]]", init: int, api_socket: str, uid: int,
+    spaces: "frozenset[int]" = frozenset(),
+) -> None:  # fmt: skip
+    """*spaces*: the user namespaces from the container's up to the initial one, without that."""
     chosen = Selection(every)
     chosen.add(init, "init")
     inside, children = every[init]["pidns"], chosen.below({init})
@@ -177,6 +181,10 @@ def select(every: "dict[int, dict[str, Any]]", init: int, api_socket: str, uid: 
         left_behind = one["comm"] in DETACHED and one["uids"][0] == uid != 0
         if one["comm"] in HELPERS and (pid in tree or (left_behind and not chosen.chain(pid))):
             chosen.add(pid, "helper")
+    # What an engine without a daemon leaves there to hold the namespaces, whatever its name.
+    for pid, one in every.items():
+        if one["userns"] in spaces and not one["roles"]:
+            chosen.add(pid, "same-userns")
 
 
 def userns_chain(pid: int) -> "dict[str, Any]":
@@ -235,7 +243,9 @@ def main() -> None:
     if init not in every:
         print(json.dumps({"error": f"no process {init}: the container has ended"}))
         return
-    select(every, init, request["api_socket"], user["uid"])
+    chain = userns_chain(init)
+    spaces = frozenset(one["inode"] for one in chain["namespaces"])
+    select(every, init, request["api_socket"], user["uid"], spaces)
     involved = [every[pid] for pid in sorted(every) if every[pid]["roles"]]
     for one in involved:
         one["executable"] = executable(one["pid"])
@@ -246,7 +256,7 @@ def main() -> None:
         "observer": {kind: ns_inode(os.getpid(), kind) == INITIAL[kind] for kind in INITIAL},
         "user": user,
         "processes": involved,
-        "userns": userns_chain(init),
+        "userns": chain,
         "executions": events and [e for e in events if "path" in e],
         "executions_seen": None if events is None else len(events),
         "overflow": any("overflow" in e for e in events or []),

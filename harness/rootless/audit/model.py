@@ -38,7 +38,8 @@ class Executable:
 class Process:
     """One process of R or of the container; all numbers as the initial namespaces give them.
 
-    ``roles``: init, container, ancestor, api-socket, daemon, daemon-ancestor, helper.
+    ``roles``: init, container, ancestor, api-socket, daemon, daemon-ancestor, helper,
+    same-userns.
     """
 
     pid: int

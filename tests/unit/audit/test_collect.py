@@ -24,14 +24,18 @@ def table(*rows: tuple[int, int, str, int, str, int]) -> Table:
             "uids": [uid] * 4,
             "cgroup": [f"0::/{cgroup}"],
             "pidns": pidns,
+            "userns": guest_collect.INITIAL["user"],
             "roles": [],
         }
     return every
 
 
-def chosen(monkeypatch: pytest.MonkeyPatch, every: Table, owners: list[int]) -> dict[int, set[str]]:
+def chosen(
+    monkeypatch: pytest.MonkeyPatch, every: Table, owners: list[int], *spaces: int
+) -> dict[int, set[str]]:
     monkeypatch.setattr(guest_collect, "socket_owners", lambda path, every: owners)
-    guest_collect.select(every, 20, "/run/docker.sock" if owners else "", 1000)
+    socket = "/run/docker.sock" if owners else ""
+    guest_collect.select(every, 20, socket, 1000, frozenset(spaces))
     return {pid: set(one["roles"]) for pid, one in every.items() if one["roles"]}
 
 
@@ -81,3 +85,19 @@ def test_a_shell_is_an_ancestor_but_not_what_logged_it_in(monkeypatch: pytest.Mo
         (20, 9, "starter", 1000, "session.scope", HOST),
     )
     assert set(chosen(monkeypatch, every, [])) == {9, 20}
+
+
+def test_who_holds_the_namespaces_is_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Podman's pause process: nobody's ancestor, and its name says nothing."""
+    every = table(
+        (1, 0, "systemd", 0, "init.scope", HOST),
+        (10, 1, "conmon", 1000, "user/box.scope", HOST),
+        (20, 10, "busybox", 1000, "user/box.scope", BOX),
+        (30, 1, "podman pause", 1000, "user/pause.scope", HOST),
+        (40, 1, "other", 1000, "user/other.scope", HOST),
+    )
+    for pid, space in ((20, 51), (30, 50), (40, 52)):
+        every[pid]["userns"] = space
+    roles = chosen(monkeypatch, every, [], 51, 50)
+    assert set(roles) == {10, 20, 30}
+    assert roles[30] == {"same-userns"}

@@ -70,9 +70,11 @@ def select(
     A pattern that matches nothing raises :class:`UsageError`, with the known names.
     """
     rows = list(supports)
+    # Whether a cell is a twin follows from what there is, so it does not select.
+    cells = [pattern.replace(f"+{TWIN}", "") for pattern in cells]
 
     def ids(row: Support) -> str:
-        return row.cell.id
+        return row.cell.id.replace(f"+{TWIN}", "")
 
     def names(row: Support) -> tuple[str, str]:
         return row.cell.distro, f"{row.cell.distro}-{row.cell.release}"

@@ -26,6 +26,10 @@ class Cache:
         return self._part("states")
 
     @property
+    def twins(self) -> Path:
+        return self._part("twins")
+
+    @property
     def leases(self) -> Path:
         return self._part("leases")
 

@@ -56,7 +56,7 @@ def one_cell(text: str, *, bootable: bool = True) -> Cell:
         raise UsageError(f"{text!r} matches several cells; name one of: {names}")
     (row,) = rows
     if bootable and row.status != "available":
-        row = _with_upstream(row)
+        row = _with_any_image(row)
     if bootable and row.status != "available":
         raise UsageError(f"{row.cell} cannot boot here: {row.reason}", command="harness matrix")
     if not engine:
@@ -66,8 +66,8 @@ def one_cell(text: str, *, bootable: bool = True) -> Cell:
     return with_engine(row.cell, engine)
 
 
-def _with_upstream(row: Support) -> Support:
-    """The row, where the distro's own image may have been fetched."""
+def _with_any_image(row: Support) -> Support:
+    """The row, where the distro's own image may have been fetched, or a twin stands in."""
     from harness.image.upstream import catalogue
     from harness.session.sources import sourced
 

@@ -15,13 +15,9 @@ from harness.errors import TestbedError
 FULL = "No space left on device"
 
 
-def found(tool: str) -> bool:
-    return find(tool) is not None
-
-
 def need(*tools: str) -> None:
     for tool in tools:
-        if not found(tool):
+        if find(tool) is None:
             raise TestbedError(f"{tool} is not installed, and building an image needs it",
                                hint="install what the harness needs", command="make bootstrap")
 

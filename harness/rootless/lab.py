@@ -18,7 +18,7 @@ from harness.guest.guest import Guest
 from harness.hypervisor.saved import SavedState
 from harness.image.model import Image
 from harness.matrix import Cell
-from harness.rootless import hooks, inducing, ladder, sourcing
+from harness.rootless import hooks, inducing, ladder, sourcing, twins
 from harness.rootless.machines import Machines, Options
 from harness.rootless.refusals import Refusals
 
@@ -70,6 +70,8 @@ class Lab(Machines):
         for state in ladder.STATES:
             scripts = [path.read_text(errors="replace") for path in self._hooks(state)]
             made_by = [parent, state, ladder.definition(state, cell, distro), scripts]
+            if cell.twin and state == "booted":
+                made_by.append(twins.definition(distro.id, image))
             if state in self.options.induced:
                 made_by.append(self.options.induced[state])
             parent = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()
@@ -180,6 +182,10 @@ class Lab(Machines):
                 guest.wait_booted()
                 sourcing.settle(guest, image, distro.package_manager, log.append)
             ladder.climb(guest, cell, distro, state, log.append)
+            if cell.twin and below is None:
+                self.options.progress(f"{cell}: making the guest a twin of {distro.title}")
+                twins.make(guest, distro, image, self.options.cache.twins,
+                           self.options.progress, log.append)  # fmt: skip
             hooks.run(guest, state, self._hooks(state), self.options.progress)
             inducing.at_state(guest, self.options.induced.get(state, ()), log.append)
             facts = guest.probe()

@@ -1,4 +1,5 @@
-"""The image of a cell: the distro's own if it was fetched and can boot here, else a built one."""
+"""The image of a cell: the distro's own if it was fetched and can boot here, else a built one.
+A cell that says it is a twin gets its base's."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ from harness.image.upstream import catalogue
 from harness.image.upstream.catalogue import Upstream
 from harness.image.upstream.fetch import cached
 from harness.matrix import Cell
+from harness.rootless import twins
 
-NO_TWIN = Standing("missing", "none is written")
 FIX_SECONDS = 180.0
 BUSES = ("virtio", "sata")  # those that a machine can be given
 
@@ -34,6 +35,8 @@ def image(
     *wanted* is a word of :data:`harness.image.choose.CHOICES`, *kernel_arguments* what the run
     and the cell's mode add.  Raises :class:`UsageError` where there is no such image.
     """
+    if cell.twin:
+        return twins.image(distro, cell.arch, cache, progress)
     entry = catalogue.entry(base(cell))
     built = Standing("missing", distro.unreachable)
     if cell.arch in distro.recipe_arches:
@@ -41,7 +44,6 @@ def image(
     choice = choose(wanted, {
         "upstream": upstream(cell, entry, cache, kernel_arguments),
         "built": built,
-        "twin": NO_TWIN,
     })  # fmt: skip
     if choice.source == "upstream" and entry:
         found = cached(entry, cache)

@@ -39,17 +39,22 @@ Log = Callable[[str], None]
 
 
 def definition(name: str, image: Image) -> Any:
-    """What :func:`become` does, as data for the key of the state."""
+    """What :func:`make` does, as data for the key of the state."""
     twin = schema.load(name)
     text = msgspec.json.encode([_STEPS, twin], order="deterministic")
     return ["twin", hashlib.sha256(text).hexdigest(), repository.key(twin, image)]
 
 
-_STEPS = 1  # raise it when become would do something else
+_STEPS = 1  # raise it when make would do something else
 
 
-def become(guest: Guest, twin: Twin, packages: Built, log: Log) -> None:
-    """Make *guest* the *twin*.  Whatever goes wrong is the test bed's: no distro was asked."""
+def make(
+    guest: Guest, distro: Distro, image: Image, cache: Path, progress: Log, log: Log
+) -> None:
+    """Make *guest* the twin of *distro*; its packages are made at first use and kept in *cache*.
+    Whatever goes wrong is the test bed's: no distro was asked."""
+    twin = schema.load(distro.id)
+    packages = repository.ensure(twin, image, cache, progress)
     try:
         _become(guest, twin, packages, log)
     except (GuestRefusal, CommandTimeout) as error:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from harness.distros import registry
 from harness.image.choose import Choice, Standing, choose
 from harness.image.upstream.catalogue import Upstream
-from harness.matrix import Support
-from harness.rootless import sourcing
+from harness.matrix import TWIN, Support
+from harness.rootless import sourcing, twins
 
 
 class Sourced(NamedTuple):
@@ -36,19 +36,21 @@ def _one(
 ) -> Sourced:
     if row.status == "unsupported":
         return Sourced(row, "")
-    mode = registry.of(row.cell).mode_of(row.cell).kernel_arguments
+    distro = registry.of(row.cell)
+    mode = distro.mode_of(row.cell).kernel_arguments
     entry = catalogue.get(sourcing.base(row.cell))
     choice = choose(wanted, {
         "upstream": sourcing.upstream(row.cell, entry, cache, f"{mode} {arguments}".strip()),
         "built": _built(row),
-        "twin": sourcing.NO_TWIN,
+        "twin": twins.standing(row.cell, distro),
     })  # fmt: skip
     return Sourced(_with(row, choice), choice.reason if choice.source else "")
 
 
 def _with(row: Support, choice: Choice) -> Support:
     if choice.source:
-        return replace(row, status="available", reason="", source=choice.source)
+        cell = replace(row.cell, twin=choice.source == TWIN)
+        return Support(cell, "available", "", choice.source)
     return replace(row, status="unreachable", reason=choice.reason, source="")
 
 

@@ -40,7 +40,7 @@ class Built:
 def missing_tools(twin: Twin) -> list[str]:
     """What this machine lacks to build the repository, by the names of the programs."""
     wanted = (*debs.TOOLS, *(rpm.TOOLS if twin.repository.format == "rpm" else ()))
-    return [tool for tool in wanted if not process.found(tool)]
+    return [tool for tool in wanted if process.find(tool) is None]
 
 
 def key(twin: Twin, image: Image) -> str:

@@ -16,7 +16,9 @@ from harness.distros import registry
 from harness.errors import TestbedError, UsageError
 from harness.image import bootable, recipe, record, store
 from harness.image.model import Image
+from harness.image.twins import schema as twins
 from harness.image.upstream import catalogue
+from harness.matrix import Cell
 from harness.paths import Cache, cache
 from harness.results.terminal import make_console
 
@@ -86,7 +88,7 @@ def build(cell: str, force: bool, cache_dir: str | None) -> None:
     chosen = one_cell(cell)
     end_as_ctrl_c()
     made = store.ensure(
-        recipe.load(registry.of(chosen).recipe), chosen.arch, cache(cache_dir).images, say,
+        _recipe(chosen), chosen.arch, cache(cache_dir).images, say,
         verify=True, force=force,
     )  # fmt: skip
     click.echo(str(made.path))
@@ -115,11 +117,20 @@ def export(cell: str, output: Path, form: str, force: bool, cache_dir: str | Non
         raise UsageError(f"{output} exists already", hint="write over it with --force")
     end_as_ctrl_c()
     made = store.ensure(
-        recipe.load(registry.of(chosen).recipe), chosen.arch, cache(cache_dir).images, say,
+        _recipe(chosen), chosen.arch, cache(cache_dir).images, say,
         verify=True,
     )  # fmt: skip
     bootable.export(made, output.absolute(), form, say)
     click.echo(str(output))
+
+
+def _recipe(cell: Cell) -> recipe.Recipe:
+    name = registry.of(cell).recipe
+    if cell.twin:
+        base = twins.load(registry.of(cell).id).base
+        raise UsageError(f"{cell} has no image of its own: its guests boot the one of {base}",
+                         command=f"harness image build {base}/{cell.arch}")  # fmt: skip
+    return recipe.load(name)
 
 
 @image.command()

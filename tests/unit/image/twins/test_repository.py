@@ -45,6 +45,10 @@ def deb(where: Path, name: str, version: str, files: dict[str, str]) -> Deb:
     return Deb(name, version, tree)
 
 
+def image_at(disk: Path, digest: str) -> Image:
+    return Image("debian-12/x86_64", disk, None, None, "", digest, "built", "", {}, "")
+
+
 def found(where: Path) -> dict[str, Deb]:
     made = [
         deb(where, "docker.io", "20.10.5+dfsg1-1+deb11u2", {
@@ -115,7 +119,7 @@ def test_from_a_disk_to_a_tar_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", tmp_path / "root", raw, "8M"], check=True,
                    env={"PATH": path})  # fmt: skip
     subprocess.run(["qemu-img", "convert", "-O", "qcow2", raw, disk], check=True)
-    image = Image("debian-12/x86_64", disk, None, None, "", "sha256:1", "built", "", {}, "")
+    image = image_at(disk, "sha256:1")
     said: list[str] = []
     built = repository.ensure(TWIN, image, tmp_path / "cache", said.append)
     assert said == ["some-1: making the twin's packages of debian-12/x86_64's"]

@@ -68,9 +68,7 @@ def make(
 
 def _become(guest: Guest, twin: Twin, packages: Built, log: Log) -> None:
     root, tools = guest.root, twin.tools
-    apt = manager("apt", root)
-    log(apt.refresh())
-    log(apt.install(*tools.debs))
+    _install(root, tools.debs, log)
     for name, program in tools.commands.items():
         root.run("ln", "-sf", program, f"/usr/bin/{name}")
     root.write("/etc/os-release", twin.os_release.lstrip())
@@ -92,6 +90,16 @@ def _become(guest: Guest, twin: Twin, packages: Built, log: Log) -> None:
     for name, value in twin.traits.items():
         log(str(inducing.induce(guest, name, value)))
     inducing.log_in_again(guest)
+
+
+def _install(root: Session, debs: tuple[str, ...], log: Log) -> None:
+    """With the indexes that the image has; with new ones where its archive has moved on."""
+    apt = manager("apt", root)
+    try:
+        log(apt.install(*debs))
+    except TestbedError:
+        log(apt.refresh())
+        log(apt.install(*debs))
 
 
 def _copy(root: Session, twin: Twin, packages: Built) -> str:

@@ -68,6 +68,8 @@ def need(*tools: str) -> None:
     for tool in tools:
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is not installed")
+    if AS_ROOT and subprocess.run([*AS_ROOT, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("not root, and a user may not make a user namespace here")
 
 
 def tiny(

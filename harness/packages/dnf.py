@@ -46,6 +46,11 @@ class Dnf(Rpm):
             self.NAME, *self.QUIET, *self.OPTIONS, *self._elsewhere(), *arguments
         ).stdout
 
+    def _listed(self, *arguments: str) -> tuple[str, ...]:
+        """The versions in a listing, newest first; for none its exit status is 1."""
+        said = self._ask(self.NAME, *self.QUIET, *self.OPTIONS, "list", *arguments).stdout
+        return tuple(dict.fromkeys(reversed(column(said, arguments[-1]))))
+
     def install(self, *packages: str) -> str:
         return self._manage("install", *map(named, words(packages)))
 
@@ -93,8 +98,7 @@ class Yum(Dnf):
         return super()._succeeded(result) and not self.MISSING.search(result.stdout)
 
     def versions(self, package: str) -> tuple[str, ...]:
-        text = self._query("list", "--showduplicates", "available", *words((package,)))
-        return tuple(reversed(column(text, package)))
+        return self._listed("--showduplicates", *words((package,)))
 
     def depends(self, package: str) -> frozenset[str]:
         return providers(self._query("deplist", *words((package,))))
@@ -114,8 +118,7 @@ class Tdnf(Dnf):
     STRICT = ()
 
     def versions(self, package: str) -> tuple[str, ...]:
-        text = self._query("list", "available", *words((package,)))
-        return tuple(reversed(column(text, package)))
+        return self._listed(*words((package,)))
 
     def depends(self, package: str) -> frozenset[str]:
         text = self._query("repoquery", "--requires", *words((package,)))

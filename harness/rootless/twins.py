@@ -33,7 +33,12 @@ from harness.rootless import inducing, installing
 
 SERVED = "/srv/twin"
 COPY_SECONDS = 120.0
+SERVER_SECONDS = 20.0
+_KNOCK = "import socket, sys; socket.create_connection((sys.argv[1], 80), 5)"
 SERVER, NOBODY = "127.0.0.80", "127.0.0.81"  # nothing listens at the second
+# Debian's rpm keeps its database in root's home, where not all look; rpm 6 refuses packages that
+# are not signed.
+RPM_MACROS = "%_dbpath /var/lib/rpm\n%_pkgverify_level none\n"
 UNIT = "twin-repository.service"
 Log = Callable[[str], None]
 
@@ -41,7 +46,7 @@ Log = Callable[[str], None]
 def definition(name: str, image: Image) -> Any:
     """What :func:`make` does, as data for the key of the state."""
     twin = schema.load(name)
-    text = msgspec.json.encode([_STEPS, twin], order="deterministic")
+    text = msgspec.json.encode([_STEPS, RPM_MACROS, twin], order="deterministic")
     return ["twin", hashlib.sha256(text).hexdigest(), repository.key(twin, image)]
 
 
@@ -72,6 +77,8 @@ def _become(guest: Guest, twin: Twin, packages: Built, log: Log) -> None:
     for name, program in tools.commands.items():
         root.run("ln", "-sf", program, f"/usr/bin/{name}")
     root.write("/etc/os-release", twin.os_release.lstrip())
+    if twin.repository.format == "rpm":
+        root.write("/etc/rpm/macros.twin", RPM_MACROS)
     for file in (f for f in twin.files if not twin.repository.serve):
         root.write(file.path, file.content.lstrip(), int(file.mode, 8))
     where = _copy(root, twin, packages)
@@ -82,7 +89,7 @@ def _become(guest: Guest, twin: Twin, packages: Built, log: Log) -> None:
         log(theirs.install(*twin.preinstalled))
     if twin.repository.serve:
         root.run("rm", added)
-        _serve(root, twin)
+        _serve(guest, twin)
         for file in twin.files:
             root.write(file.path, file.content.lstrip(), int(file.mode, 8))
     for name in tools.hide:
@@ -112,9 +119,9 @@ def _copy(root: Session, twin: Twin, packages: Built) -> str:
     return where
 
 
-def _serve(root: Session, twin: Twin) -> None:
+def _serve(guest: Guest, twin: Twin) -> None:
     """A web server under the name of the distro's archive, and names that answer nothing."""
-    host = twin.repository.serve.split("/")[0]
+    root, host = guest.root, twin.repository.serve.split("/")[0]
     lines = [f"{SERVER} {host}", *(f"{NOBODY} {name}" for name in twin.repository.dead)]
     root.sh('printf "%s\\n" "$@" >> /etc/hosts', *lines)
     root.write(f"/etc/systemd/system/{UNIT}", (
@@ -123,6 +130,10 @@ def _serve(root: Session, twin: Twin) -> None:
         f"--directory {SERVED}\n[Install]\nWantedBy=multi-user.target\n"
     ))  # fmt: skip
     root.run("systemctl", "enable", "--now", UNIT)
+    guest.wait_until(
+        lambda: root.run("python3", "-c", _KNOCK, SERVER, check=False).ok,
+        "an answer of the twin's archive", SERVER_SECONDS,
+    )  # fmt: skip
 
 
 def standing(cell: Cell, distro: Distro) -> Standing:

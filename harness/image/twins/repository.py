@@ -105,9 +105,10 @@ def stage(twin: Twin, parts: dict[str, Part], found: dict[str, Deb], where: Path
 def _stage(
     twin: Twin, package: TwinPackage, parts: dict[str, Part], found: dict[str, Deb], where: Path
 ) -> Package:
-    if package.version_of not in found:
+    if package.version_of and package.version_of not in found:
         raise TestbedError(f"{twin.name}: {package.name} is to have the version of "
                            f"{package.version_of}, which {twin.base} does not hold")  # fmt: skip
+    version = debs.upstream(found[package.version_of].version) if package.version_of else "0"
     tree = where / package.name
     tree.mkdir(parents=True)
     post: list[str] = []
@@ -127,7 +128,7 @@ def _stage(
             path.chmod(int(file.mode, 8))
         post += [line for line in part.post if line not in post]
     return Package(
-        name=package.name, version=debs.upstream(found[package.version_of].version),
+        name=package.name, version=version,
         release=twin.repository.release, arch=ARCH, summary=package.summary, tree=tree,
         requires=package.requires, conflicts=package.conflicts, post="\n".join(post),
     )  # fmt: skip

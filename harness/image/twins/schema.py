@@ -46,7 +46,7 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class TwinPackage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A package under the distro's name.  ``version_of`` is the Debian package whose upstream
-    version it truly has."""
+    version it truly has; empty for a name without contents, of version 0."""
 
     name: str
     version_of: str

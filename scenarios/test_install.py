@@ -143,7 +143,7 @@ def through_su(guest: Guest, *argv: str, timeout: float | None = None) -> Result
     )
 
 
-@pytest.mark.claims("D8.no_session", "P14.no_session")
+@pytest.mark.claims("D8.no_session", "M25.no_session", "P14.no_session")
 def test_no_session(guest: Guest, decide: Decider) -> None:
     """Without a session `install` leaves starting to the user; containers then need no systemd."""
     session = through_su(guest, "systemctl", "--user", "show-environment")
@@ -165,6 +165,8 @@ def test_no_session(guest: Guest, decide: Decider) -> None:
     assert started.ok, started.transcript
     docker = Docker(guest.user, env={"DOCKER_HOST": f"unix://{directory}/docker.sock"})
     guest.wait_until(docker.answers, "an answer of the rootless daemon", engine.START_SECONDS)
+    named = docker("info", "--format", "{{.CgroupDriver}}")
+    decide("M25.no_session", named.stdout.strip(), named)
     docker.import_image()
     run = docker.run(IMAGE, "true", check=False)
     decide("P14.no_session", "runs" if run.ok else "fails", run)

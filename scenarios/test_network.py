@@ -8,7 +8,7 @@ import pytest
 
 from harness.guest.guest import Guest
 from harness.guest.session import Result
-from harness.rootless import attempt
+from harness.rootless import attempt, kit
 from harness.rootless.engine import Docker
 from harness.session.decide import Decider
 
@@ -27,24 +27,6 @@ fi
 """
 
 
-def rootlesskit_arguments(guest: Guest) -> Result:
-    """RootlessKit's command line, a word a line."""
-    return guest.root.sh(
-        "tr '\\0' '\\n' < /proc/\"$(pgrep -u \"$1\" -o -x rootlesskit)\"/cmdline",
-        guest.access.user, check=False,
-    )  # fmt: skip
-
-
-def option(arguments: Result, name: str) -> str:
-    """``--net=slirp4netns`` → ``slirp4netns``; the last one counts, as for RootlessKit."""
-    values = [
-        word.partition("=")[2]
-        for word in arguments.stdout.splitlines()
-        if word.startswith(f"--{name}=")
-    ]
-    return values[-1] if values else ""
-
-
 def component(docker: Docker) -> tuple[dict[str, str] | None, Result]:
     """What `docker version` tells of RootlessKit, or nothing."""
     version = docker("version", "--format", "{{json .Server.Components}}")
@@ -56,17 +38,17 @@ def component(docker: Docker) -> tuple[dict[str, str] | None, Result]:
 @pytest.mark.claims("M29", "M29.mtu", "M29.port_driver", "M29.named_by_version")
 def test_stack(guest: Guest, docker: Docker, decide: Decider) -> None:
     """slirp4netns is the stack where it is installed, with an MTU and a port driver to match."""
-    arguments = rootlesskit_arguments(guest)
+    arguments = kit.arguments(guest)
     named, version = component(docker)
     decide("M29.named_by_version", named is not None, version)
-    net = option(arguments, "net")
+    net = kit.option(arguments, "net")
     if named is not None:
         net = named.get("NetworkDriver", net)
     evidence = f"{arguments.transcript}\n{version.transcript}"
     decide("M29", net, evidence)
-    mtu = option(arguments, "mtu")
+    mtu = kit.option(arguments, "mtu")
     decide("M29.mtu", int(mtu) if mtu else "none", arguments)
-    decide("M29.port_driver", option(arguments, "port-driver") or "none", arguments)
+    decide("M29.port_driver", kit.option(arguments, "port-driver") or "none", arguments)
 
 
 def restarted(guest: Guest) -> tuple[str, str]:
@@ -74,8 +56,8 @@ def restarted(guest: Guest) -> tuple[str, str]:
     tried = attempt.begin(guest)
     if tried.outcome != "starts":
         return tried.outcome, tried.evidence
-    arguments = rootlesskit_arguments(guest)
-    return f"starts: {option(arguments, 'net')}", f"{tried.evidence}\n{arguments.transcript}"
+    arguments = kit.arguments(guest)
+    return f"starts: {kit.option(arguments, 'net')}", f"{tried.evidence}\n{arguments.transcript}"
 
 
 def slirp4netns(guest: Guest) -> str:

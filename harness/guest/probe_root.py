@@ -25,6 +25,8 @@ BINARIES = (
     "fuse-overlayfs dockerd docker containerd containerd-shim-runc-v2 runc iptables nft "
     "lxc-user-nic vpnkit pasta nsenter unshare ip ping su sudo"
 ).split()
+# What is not for users to call, and so in no PATH.
+ELSEWHERE = {"lxc-user-nic": ["/usr/libexec/lxc", "/usr/lib/lxc", "/usr/lib64/lxc"]}
 MODULES = "ip_tables nf_tables overlay br_netfilter tun sctp iptable_nat".split()
 SYSCTLS = (
     "kernel.unprivileged_userns_clone user.max_user_namespaces user.max_net_namespaces "
@@ -156,7 +158,7 @@ def main() -> None:
     login = json.loads(sys.argv[1])
     user_path = [d for d in login["path"].split(":") if d.startswith("/")]
     search = user_path + SBIN
-    binaries = {name: binary(find(name, search)) for name in BINARIES}
+    binaries = {name: binary(find(name, search + ELSEWHERE.get(name, []))) for name in BINARIES}
     paths = {name: b["path"] for name, b in binaries.items() if b}
 
     commands = {"systemctl": ["systemctl", "--version"]}

@@ -5,6 +5,7 @@ Both answers are in the words that rules predict with, so a scenario hands them 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.guest.guest import Guest
@@ -66,15 +67,16 @@ def words_of_start(result: Result) -> str:
     return f"fails: {start.reason_in(result.stdout + result.stderr) or 'unknown reason'}"
 
 
-def begin(guest: Guest, *flags: str) -> Attempt:
-    """Start the daemon by hand; a unit of it that runs is stopped before.
+def begin(guest: Guest, *flags: str, env: Mapping[str, str] | None = None) -> Attempt:
+    """Start the daemon by hand, with *env* besides; a unit of it that runs is stopped before.
 
     The log is followed until the daemon answers or the starting script gives up.
     """
     guest.user.run("systemctl", "--user", "stop", "docker.service", check=False)
     result = guest.user.sh(
         f"PATH=/usr/bin:/sbin:/usr/sbin:$PATH{_START}", engine.MANUAL_LOG, *flags,
-        env={"DOCKER_HOST": engine.docker_host(guest)}, timeout=engine.START_SECONDS, check=False,
+        env={**(env or {}), "DOCKER_HOST": engine.docker_host(guest)},
+        timeout=engine.START_SECONDS, check=False,
     )  # fmt: skip
     return Attempt(words_of_start(result), "\n".join(
         ("$ dockerd-rootless.sh", result.stdout.strip(), result.stderr.strip())

@@ -15,18 +15,21 @@ from harness.rootless.expectations import (  # noqa: F401
     cgroup,
     daemon,
     examples,
+    forwarding,
     helpers,
     identity,
     ids,
     install,
     kernel,
     lasting,
+    missing,
     network,
     paths,
     ports,
     security,
     setuptool,
     storage,
+    uninstalling,
 )
 from harness.rootless.expectations.model import RULES, Prediction, Rule, not_applicable
 

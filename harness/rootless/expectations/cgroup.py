@@ -7,6 +7,7 @@ from harness.rootless.expectations.derive import cgroup_driver, limit
 from harness.rootless.expectations.model import Prediction, not_applicable, rule
 from harness.rootless.expectations.sources import MANUAL, MOBY, PHOTON
 from harness.rootless.expectations.start import needs_daemon, needs_engine
+from harness.rootless.traits import assume
 
 # What scenarios ask for, and what the container's cgroup file then holds.
 FLAGS = {"memory": "--memory=64m", "cpu": "--cpus=0.5", "pids": "--pids-limit=50"}
@@ -110,3 +111,12 @@ def top(facts: Facts) -> Prediction:
     (Measured with the systemd driver only; without one it is the document's word.)"""
     works = cgroup_driver(facts) == "systemd"
     return Prediction("works" if works else "fails", _because(facts))
+
+
+@rule("M25.no_session", source=f"{MOBY}, 'Client'")
+@needs_daemon
+def no_session(facts: Facts) -> Prediction:
+    """`docker info --format {{.CgroupDriver}}` of a daemon that was started without a systemd
+    user session (through `su -`): the same as with one, as nobody looks."""
+    changed = assume(facts, {"user-session": "no"})
+    return Prediction(cgroup_driver(changed), _because(changed))

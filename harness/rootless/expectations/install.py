@@ -36,7 +36,7 @@ def _needs_install(function: Rule) -> Rule:
     return needs_tool(guarded)
 
 
-def _needs_unit(function: Rule) -> Rule:
+def needs_unit(function: Rule) -> Rule:
     def guarded(facts: Facts) -> Prediction:
         if not facts.user_session:
             return not_applicable("no systemd user session: no unit is made")
@@ -69,7 +69,7 @@ def exit_status(facts: Facts) -> Prediction:
 
 
 @rule("P13.unit", source=f"{PHOTON}, 'Usage'")
-@_needs_unit
+@needs_unit
 def unit_state(facts: Facts) -> Prediction:
     """`systemctl --user is-active docker` after `install`."""
     return Prediction("active", _because(facts))
@@ -95,7 +95,7 @@ def context(facts: Facts) -> Prediction:
 
 
 @rule("D13.enabled", source=INSTALL)
-@_needs_unit
+@needs_unit
 def enabled(facts: Facts) -> Prediction:
     """`systemctl --user is-enabled docker` after `install`."""
     return Prediction("enabled", _because(facts))
@@ -111,7 +111,7 @@ def docker_host(facts: Facts) -> Prediction:
 
 
 @rule("D13.unit_type", source=INSTALL)
-@_needs_unit
+@needs_unit
 def unit_type(facts: Facts) -> Prediction:
     """`Type=` of the unit."""
     notify = tool_at_least(facts, "23")
@@ -119,7 +119,7 @@ def unit_type(facts: Facts) -> Prediction:
 
 
 @rule("D14", source=INSTALL)
-@_needs_unit
+@needs_unit
 def unit_path(facts: Facts) -> Prediction:
     """The unit that `install` creates, relative to the home directory."""
     return Prediction(".config/systemd/user/docker.service", _because(facts))

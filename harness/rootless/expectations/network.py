@@ -1,4 +1,4 @@
-"""User-mode networking, the API over TCP, ping (M15, M27–M29, M31)."""
+"""User-mode networking, the API over TCP, ping (M15, M27–M31)."""
 
 from __future__ import annotations
 
@@ -124,8 +124,15 @@ promise("M27.no_certificate", "refused", "The same without a client certificate.
 promise("M27.wrong_ca", "refused", "The same with a client certificate of another CA.",
         source=TCP, guard=needs_daemon)
 promise("M15", "does not work",
-        "An overlay network between two guests: ``does not work`` rootless, whatever error.",
+        "Two containers on an overlay network of a swarm of the one rootless node, one pinging "
+        "the other: ``works`` or ``does not work``, whatever error.",
         source=f"{MOBY}, 'Restrictions'")
+promise("M15.rootful_control", "works",
+        "The same with the system's daemon as the node.",
+        source=f"{MOBY}, 'Restrictions'", guard=needs_engine)
+promise("M30", "measured",
+        "Bytes a second from a container to its machine, rootless and rootful: ``measured`` if "
+        "any came.  The ratio is in the evidence; nothing is demanded of it.", source=STACKS)
 
 
 @rule("M31.with_entry", source=STACKS)
@@ -140,6 +147,14 @@ def lxc(facts: Facts) -> Prediction:
 def lxc_without(facts: Facts) -> Prediction:
     """``--net=lxc-user-nic`` without the entry: ``fails``."""
     return _lxc(facts, "fails")
+
+
+@rule("M31.traffic", source=STACKS)
+@needs_engine
+def lxc_traffic(facts: Facts) -> Prediction:
+    """A container then asks for the machine's SSH banner through LXC's bridge: ``answers`` or
+    ``no answer``."""
+    return _lxc(facts, "answers")
 
 
 def _lxc(facts: Facts, value: str) -> Prediction:

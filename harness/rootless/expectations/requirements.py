@@ -33,8 +33,13 @@ SILENT_SUBUID = ("28.0.0", "28.2")
 
 
 def missing_in(output: str) -> tuple[str, ...]:
-    """The requirements that the tool's output (both streams) names, in the tool's order."""
-    return tuple(n for n, texts in INSTRUCTIONS.items() if any(t in output for t in texts))
+    """The requirements that the tool's output (both streams) names, in the order it does."""
+    places = {
+        name: min(output.find(text) for text in texts if text in output)
+        for name, texts in INSTRUCTIONS.items()
+        if any(text in output for text in texts)
+    }
+    return tuple(sorted(places, key=places.__getitem__))
 
 
 def required_module(facts: Facts) -> str:
@@ -61,12 +66,20 @@ def missing_requirements(facts: Facts) -> tuple[str, ...]:
     return tuple(name for name, satisfied in wanted.items() if not satisfied)
 
 
-def check(facts: Facts, *, force: bool = False) -> str:
+def iptables_missing(facts: Facts) -> tuple[str, ...]:
+    """What is missing of that which --skip-iptables lets pass."""
+    wanted = ("iptables", required_module(facts))
+    return tuple(name for name in missing_requirements(facts) if name in wanted)
+
+
+def check(facts: Facts, *, force: bool = False, skip_iptables: bool = False) -> str:
     if facts.rootful_socket_writable and not force:
         return "refused: rootful Docker"
     if facts.user_session and not facts.xdg_runtime_dir:
         return "refused: XDG_RUNTIME_DIR"
     missing = missing_requirements(facts)
+    if skip_iptables:
+        missing = tuple(name for name in missing if name not in iptables_missing(facts))
     if "subuid" in missing and tool_between(facts, *SILENT_SUBUID):
         return "silent failure"
     if missing:
@@ -84,8 +97,8 @@ def docker_beside_tool(facts: Facts) -> bool:
     return PurePosixPath(docker.path).parent == PurePosixPath(facts.setuptool).parent
 
 
-def install(facts: Facts, *, force: bool = False) -> str:
-    checked = check(facts, force=force)
+def install(facts: Facts, *, force: bool = False, skip_iptables: bool = False) -> str:
+    checked = check(facts, force=force, skip_iptables=skip_iptables)
     if checked != "satisfied":
         return f"failed: {checked}"
     if tool_at_least(facts, "27.1.2") and namespace_failure(facts) and not force:

@@ -121,6 +121,8 @@ def needs_containers(function: Rule) -> Rule:
     def guarded(facts: Facts) -> Prediction:
         if cgroup_driver(facts) == "systemd" and not facts.user_session:
             return not_applicable("no container starts: cgroup driver systemd, no user session")
+        if storage_driver(facts) == "fuse-overlayfs" and not facts.fuse_device:
+            return not_applicable("no container starts: fuse-overlayfs without /dev/fuse")
         return function(facts)
 
     return needs_daemon(guarded)

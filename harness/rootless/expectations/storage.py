@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from harness.guest.facts import Facts
 from harness.rootless.expectations.derive import storage_driver, storage_priority
 from harness.rootless.expectations.model import Prediction, not_applicable, rule
@@ -13,7 +15,7 @@ from harness.rootless.traits import assume, trait
 def _because(facts: Facts) -> str:
     names = (
         "storage-driver-setting", "driver-directories", "overlay-in-userns", "fuse-overlayfs",
-        "kernel",
+        "fuse-device", "kernel",
     )  # fmt: skip
     values = ", ".join(f"{name} {trait(name).probe(facts)}" for name in names)
     return f"engine {facts.engine} tries {' '.join(storage_priority(facts))}; {values}"
@@ -71,3 +73,35 @@ def reused(facts: Facts) -> Prediction:
     if not found:
         return not_applicable(f"fuse-overlayfs does not work here: {_because(facts)}")
     return Prediction(found, _because(facts))
+
+
+def _chosen(facts: Facts, changes: dict[str, str]) -> Prediction:
+    empty = {"driver-directories": "none", "storage-driver-setting": "unset"}
+    facts = assume(facts, {**empty, **changes})
+    return Prediction(storage_driver(facts) or start(facts), _because(facts))
+
+
+@rule("M11.without_fuse-overlayfs", source=f"{MOBY}, 'Restrictions'")
+@needs_daemon
+def without_fuse_overlayfs(facts: Facts) -> Prediction:
+    """`docker info`'s driver of a daemon with an empty data root and no setting, where no
+    fuse-overlayfs is in PATH."""
+    return _chosen(facts, {"fuse-overlayfs": "missing"})
+
+
+@rule("M11.without_fuse_device", source=f"{MOBY}, 'Restrictions'")
+@needs_daemon
+def without_fuse_device(facts: Facts) -> Prediction:
+    """The same where /dev/fuse does not exist, with ``, no container`` behind it if none can be
+    made then."""
+    found = _chosen(facts, {"fuse-device": "no"})
+    useless = found.value == "fuse-overlayfs"
+    return replace(found, value=f"{found.value}, no container") if useless else found
+
+
+@rule("M11.permit_mounts", source=f"{MOBY}, 'Restrictions'")
+@needs_daemon
+def permit_mounts(facts: Facts) -> Prediction:
+    """The same with the parameter permit_mounts_in_userns=1 that Debian's older kernels give to
+    the module overlay."""
+    return _chosen(facts, {"overlay-in-userns": "yes"})

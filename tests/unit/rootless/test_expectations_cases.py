@@ -26,7 +26,7 @@ STORAGE: tuple[Case, ...] = (
     ("M11", "debian_12", {}, "overlay2"),
     ("M11", "debian_11", {}, "fuse-overlayfs"),
     ("M11", "debian_11", {"fuse-overlayfs": "missing"}, "vfs"),
-    ("M11", "debian_11", {"fuse-device": "no"}, "vfs"),
+    ("M11", "debian_11", {"fuse-device": "no"}, "fuse-overlayfs"),
     ("M11", "debian_11", {"overlay-in-userns": "yes"}, "overlay2"),
     ("M11", "debian_11", {"driver-directories": "vfs"}, "fuse-overlayfs"),
     ("M11", "debian_12", {"driver-directories": "fuse-overlayfs"}, "fuse-overlayfs"),
@@ -334,8 +334,89 @@ REST: tuple[Case, ...] = (
 )
 
 
+FORWARDING: tuple[Case, ...] = (
+    ("P15.udp", "debian_12", {}, "answers"),
+    ("P15.udp", "debian_12", {"port-boundary": "6000"}, "refused"),
+    ("P15.udp_low_port", "debian_12", {}, "refused"),
+    ("P15.udp_low_port", "debian_12", {"port-boundary": "53"}, "published"),
+    ("P15.udp_low_port", "debian_12", CAPABLE, "published"),
+    ("P15.tcp6", "debian_12", {}, "answers"),
+    ("P15.tcp6", "debian_11", {}, "no answer"),
+    ("P15.tcp6", "debian_12", {"port-boundary": "9000"}, "refused"),
+    ("P15.source", "debian_12", {}, "not the client's"),
+    ("P15.source_slirp4netns", "debian_12", {}, "the client's"),
+    ("P15.source_slirp4netns", "debian_12", {"rootlesskit": "missing"}, NA),
+    ("P15.exit_slirp4netns", "debian_12", {}, 125),
+    ("P15.exit_slirp4netns", "debian_12", {"port-boundary": "0"}, 0),
+    ("M29.port_driver_chosen", "debian_12", {}, "slirp4netns"),
+    ("M29.port_driver_chosen", "debian_12", {"slirp4netns": "missing"}, NA),
+)
+
+MISSING: tuple[Case, ...] = (
+    ("D8.newuidmap+iptables", "debian_12", {}, "missing: newuidmap, iptables"),
+    ("D8.newuidmap+iptables", "debian_12", {"rootful-socket": "writable"},
+     "refused: rootful Docker"),
+    ("D8.newuidmap+module", "debian_12", {}, "missing: newuidmap, ip_tables"),
+    ("D8.newuidmap+module", "debian_14", {}, "missing: newuidmap, nf_tables"),
+    ("D8.iptables+module", "debian_14", {}, "missing: iptables, nf_tables"),
+    # Without iptables the tool has no reason to ask for the module of the legacy one.
+    ("D8.iptables+module", "debian_14", {"iptables": "legacy"}, "missing: iptables"),
+    ("D8.userns_clone+subgid", "debian_12", {}, "missing: userns_clone, subgid"),
+    ("D8.userns_clone+subgid", "debian_12", {"userns-clone": "absent"}, NA),
+    ("D8.subuid+subgid", "debian_12", {}, "missing: subuid, subgid"),
+    ("D8.subuid+subgid", "debian_14", {"engine": "28.2.2"}, "silent failure"),
+    ("D8.iptables+subuid", "debian_12", {"newuidmap": "missing"},
+     "missing: newuidmap, iptables, subuid"),
+    ("D8.skip_iptables", "debian_12", {}, "installed"),
+    ("D8.skip_iptables", "debian_12", {"newuidmap": "missing"}, "failed: missing: newuidmap"),
+    ("D8.skip_iptables", "debian_12", {"ip_tables-module": "available"}, "installed"),
+    ("D8.skip_iptables_flag", "debian_12", {}, "--iptables=false"),
+    ("D8.skip_iptables_flag", "debian_12", SU, NA),
+    ("D8.skip_iptables_needless", "debian_12", {}, "no flag"),
+    ("D8.skip_iptables_needless", "debian_12", {"ip_tables-module": "available"},
+     "--iptables=false"),
+    ("D8.streams", "debian_12", {}, "apart"),
+)
+
+UNINSTALL: tuple[Case, ...] = (
+    ("D13.uninstall", "debian_12", {}, "exit 0, daemon inactive, unit removed"),
+    ("D13.uninstall", "debian_12", SU, NA),
+    ("D13.uninstall_context", "debian_12", {}, "default, rootless removed"),
+    ("D13.uninstall_context", "debian_11", {}, "default, rootless never made"),
+    ("D13.uninstall_keeps", "suite_layout", {}, NA),
+    ("D13.reinstall", "debian_12", {}, "installed, with the image of before"),
+    ("D13.install_twice", "debian_12", {}, "installed, unit untouched"),
+)
+
+TRIALS: tuple[Case, ...] = (
+    ("M25.no_session", "debian_12", {}, "systemd"),
+    ("M25.no_session", "debian_12", V1, "none"),
+    ("M25.no_session", "docker_19_03", {}, "none"),
+    ("M15", "debian_12", {}, "does not work"),
+    ("M15.rootful_control", "debian_12", {}, "works"),
+    ("M30", "debian_12", {}, "measured"),
+    ("M30", "debian_12", {"slirp4netns": "missing"}, NA),
+    ("M31.traffic", "debian_12", {}, NA),
+    ("M11.without_fuse-overlayfs", "debian_12", {}, "overlay2"),
+    ("M11.without_fuse-overlayfs", "debian_11", {}, "vfs"),
+    ("M11.without_fuse-overlayfs", "newest", {"overlay-in-userns": "no"}, "native"),
+    ("M11.without_fuse_device", "debian_12", {}, "overlay2"),
+    ("M11.without_fuse_device", "debian_11", {}, "fuse-overlayfs, no container"),
+    ("P14", "debian_11", {"fuse-device": "no"}, NA),
+    ("P14", "debian_12", {"fuse-device": "no"}, 0),
+    ("M11.permit_mounts", "debian_11", {}, "overlay2"),
+)
+
+
+def _all() -> tuple[Case, ...]:
+    return (
+        *STORAGE, *CGROUP, *PORTS, *TOOL, *INSTALL, *HELPERS, *KERNEL, *REST,
+        *FORWARDING, *MISSING, *UNINSTALL, *TRIALS,
+    )  # fmt: skip
+
+
 def _cases() -> Iterator[object]:
-    for case in (*STORAGE, *CGROUP, *PORTS, *TOOL, *INSTALL, *HELPERS, *KERNEL, *REST):
+    for case in _all():
         key, machine, changes, _ = case
         text = ",".join(f"{name}={value}" for name, value in changes.items())
         yield pytest.param(*case, id=f"{key}-{machine}{'-' if text else ''}{text}")
@@ -359,5 +440,4 @@ def test_prediction(
 
 
 def test_the_cases_name_rules_that_exist() -> None:
-    cases = (*STORAGE, *CGROUP, *PORTS, *TOOL, *INSTALL, *HELPERS, *KERNEL, *REST)
-    assert {case[0] for case in cases} <= set(RULES)
+    assert {case[0] for case in _all()} <= set(RULES)

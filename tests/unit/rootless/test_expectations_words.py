@@ -40,6 +40,9 @@ EOF
 def test_instructions_are_read() -> None:
     assert missing_in(INSTRUCTIONS) == ("newuidmap", "userns_clone")
     assert missing_in("[INFO] Requirements are satisfied") == ()
+    other_way_round = "# Set kernel.unprivileged_userns_clone" + INSTRUCTIONS.split("uidmap\n")[1]
+    text = f"{other_way_round}\n# Install newuidmap & newgidmap binaries"
+    assert missing_in(text) == ("userns_clone", "newuidmap")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,79 @@
+"""What a published port carries beside TCP over IPv4, and the address it shows (P15, M29)."""
+
+from __future__ import annotations
+
+from harness.guest.facts import Facts
+from harness.rootless.expectations.derive import may_bind, port_boundary, port_driver
+from harness.rootless.expectations.model import Prediction, rule
+from harness.rootless.expectations.sources import MANUAL, MOBY, PHOTON
+from harness.rootless.expectations.start import needs_containers, needs_daemon
+from harness.rootless.expectations.versions import engine_at_least
+
+USAGE = f"{PHOTON}, 'Usage'"
+SOURCE_ADDRESS = f"{MANUAL}, 'docker run -p does not propagate source IP addresses'"
+STACKS = f"{MOBY}, 'Changing network stack'"
+CLIENT, OTHER = "the client's", "not the client's"
+
+
+def _because(facts: Facts) -> str:
+    return (
+        f"engine {facts.engine}, rootlesskit {facts.rootlesskit or 'of unknown version'}, "
+        f"port driver {port_driver(facts)}, lowest port {port_boundary(facts)}"
+    )
+
+
+@rule("P15.udp", source=USAGE)
+@needs_containers
+def udp(facts: Facts) -> Prediction:
+    """A server on UDP published with `-p 5353:80/udp`: ``answers`` a datagram to 127.0.0.1,
+    ``no answer``, or ``refused``."""
+    return Prediction("answers" if may_bind(facts, 5353) else "refused", _because(facts))
+
+
+@rule("P15.udp_low_port", source=USAGE)
+@needs_containers
+def udp_low_port(facts: Facts) -> Prediction:
+    """`docker run -p 53:80/udp`: ``refused`` as for TCP, or ``published``."""
+    return Prediction("published" if may_bind(facts, 53) else "refused", _because(facts))
+
+
+@rule("P15.tcp6", source=USAGE)
+@needs_containers
+def tcp6(facts: Facts) -> Prediction:
+    """A server published with `-p 8080:80`, asked on [::1]: ``answers`` or ``no answer``."""
+    if not may_bind(facts, 8080):
+        return Prediction("refused", _because(facts))
+    return Prediction("answers" if engine_at_least(facts, "20.10.6") else "no answer",
+                      _because(facts))
+
+
+@rule("P15.source", source=SOURCE_ADDRESS)
+@needs_containers
+def source(facts: Facts) -> Prediction:
+    """Whose address a container sees on a connection to its published port, from another
+    machine: ``the client's`` or ``not the client's``."""
+    return Prediction(OTHER if port_driver(facts) == "builtin" else CLIENT, _because(facts))
+
+
+@rule("P15.source_slirp4netns", source=SOURCE_ADDRESS)
+@needs_containers
+def source_slirp4netns(facts: Facts) -> Prediction:
+    """The same with DOCKERD_ROOTLESS_ROOTLESSKIT_PORT_DRIVER=slirp4netns."""
+    return Prediction(CLIENT, f"port driver slirp4netns, engine {facts.engine}")
+
+
+@rule("P15.exit_slirp4netns", source=SOURCE_ADDRESS)
+@needs_containers
+def exit_slirp4netns(facts: Facts) -> Prediction:
+    """The exit status of `docker run -p 80:80` then.  slirp4netns binds the port, and its error
+    is not one that the client maps to 126."""
+    return Prediction(0 if port_boundary(facts) <= 80 else 125,
+                      f"port driver slirp4netns, lowest port {port_boundary(facts)}")
+
+
+@rule("M29.port_driver_chosen", source=STACKS)
+@needs_daemon
+def chosen(facts: Facts) -> Prediction:
+    """`--port-driver` of RootlessKit's command line after
+    DOCKERD_ROOTLESS_ROOTLESSKIT_PORT_DRIVER=slirp4netns."""
+    return Prediction("slirp4netns", f"the variable is set, engine {facts.engine}")

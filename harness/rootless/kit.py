@@ -1,0 +1,24 @@
+"""RootlessKit as it runs: its command line, and the options in it."""
+
+from __future__ import annotations
+
+from harness.guest.guest import Guest
+from harness.guest.session import Result
+
+
+def arguments(guest: Guest) -> Result:
+    """The command line of the user's RootlessKit, a word a line."""
+    return guest.root.sh(
+        "tr '\\0' '\\n' < /proc/\"$(pgrep -u \"$1\" -o -x rootlesskit)\"/cmdline",
+        guest.access.user, check=False,
+    )  # fmt: skip
+
+
+def option(words: Result, name: str) -> str:
+    """``--net=slirp4netns`` → ``slirp4netns``; the last one counts, as for RootlessKit."""
+    values = [
+        word.partition("=")[2]
+        for word in words.stdout.splitlines()
+        if word.startswith(f"--{name}=")
+    ]
+    return values[-1] if values else ""

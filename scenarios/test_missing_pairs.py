@@ -1,0 +1,110 @@
+"""dockerd-rootless-setuptool.sh where two things are missing, and where iptables may be."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+
+from harness.guest.guest import Guest
+from harness.rootless import engine, inducing, installing, setuptool
+from harness.rootless.attempt import words_of_check
+from harness.rootless.expectations import missing
+from harness.rootless.setuptool import ToolResult
+from harness.rootless.traits import trait
+from harness.session.decide import Decider
+
+pytestmark = [pytest.mark.setuptool, pytest.mark.state("prepared")]
+
+UNIT = ".config/systemd/user/docker.service"
+ERRORS = ("[ERROR]", "[WARNING]")
+WORDS = ("[INFO]", "########## ", "export ")
+
+
+def stray(results: list[ToolResult]) -> str:
+    """The first line that is on the wrong stream, or ``apart``."""
+    for result in results:
+        for line in result.stdout.splitlines():
+            if line.startswith(ERRORS):
+                return f"on stdout: {line}"
+        for line in result.stderr.splitlines():
+            if line.startswith(WORDS):
+                return f"on stderr: {line}"
+    return "apart"
+
+
+def check(guest: Guest, *options: str) -> ToolResult:
+    return setuptool.run(guest.user, *options, "check", path=guest.facts.setuptool)
+
+
+@contextlib.contextmanager
+def without(guest: Guest, name: str) -> Iterator[None]:
+    """The guest without one prerequisite, for a while."""
+    about, value = missing.lack(guest.facts, name)
+    before = trait(about).probe(guest.facts)
+    inducing.find(about, value).act(guest, value)
+    try:
+        yield
+    finally:
+        inducing.find(about, before).act(guest, before)
+
+
+def said_without(guest: Guest, *names: str) -> ToolResult:
+    """`check` on the guest without these.  Raises CannotInduce where it cannot be without."""
+    with contextlib.ExitStack() as stack:
+        for name in names:
+            stack.enter_context(without(guest, name))
+        return check(guest)
+
+
+@pytest.mark.claims(
+    "D8.newuidmap+iptables", "D8.newuidmap+module", "D8.newuidmap+userns_clone",
+    "D8.newuidmap+max_user_namespaces", "D8.newuidmap+subuid", "D8.newuidmap+subgid",
+    "D8.iptables+module", "D8.iptables+userns_clone", "D8.iptables+max_user_namespaces",
+    "D8.iptables+subuid", "D8.iptables+subgid", "D8.module+userns_clone",
+    "D8.module+max_user_namespaces", "D8.module+subuid", "D8.module+subgid",
+    "D8.userns_clone+max_user_namespaces", "D8.userns_clone+subuid", "D8.userns_clone+subgid",
+    "D8.max_user_namespaces+subuid", "D8.max_user_namespaces+subgid", "D8.subuid+subgid",
+    "D8.streams",
+)  # fmt: skip
+def test_pairs(guest: Guest, decide: Decider) -> None:
+    """Whatever two prerequisites are missing, one answer names both of them."""
+    said = [check(guest)]
+    for first, second in missing.PAIRS:
+        key = f"D8.{first}+{second}"
+        try:
+            said.append(said_without(guest, first, second))
+        except inducing.CannotInduce as error:
+            decide.not_applicable(key, error.what)
+            continue
+        decide(key, words_of_check(said[-1]), said[-1].transcript)
+    evidence = "\n".join(result.transcript for result in (said[0], said[-1]))
+    decide("D8.streams", stray(said), evidence)
+
+
+def flag(guest: Guest) -> tuple[str, str]:
+    """What the unit hands to the daemon about iptables, and the unit."""
+    unit = guest.user.sh('cat "$HOME/$1"', UNIT, check=False)
+    found = missing.FLAG in unit.stdout
+    return (missing.FLAG if found else missing.NONE) if unit.ok else "no unit", unit.transcript
+
+
+@pytest.mark.claims("D8.skip_iptables", "D8.skip_iptables_flag", "D8.skip_iptables_needless",
+                    "D8.streams")  # fmt: skip
+def test_skip_iptables(guest: Guest, decide: Decider) -> None:
+    """Without iptables the tool can be told to go on: the daemon is then told to do without."""
+    installing.hide(guest.root, "iptables")
+    without = engine.install(guest, "--skip-iptables")
+    seen, unit = flag(guest)
+    log = engine.daemon_log(guest, 30)
+    decide("D8.skip_iptables", installing.outcome(guest, without), f"{without.transcript}\n{log}")
+    decide("D8.skip_iptables_flag", seen, unit)
+
+    removed = setuptool.run(guest.user, "--skip-iptables", "uninstall")
+    assert removed.exit_status == 0, removed.transcript
+    installing.show(guest.root, "iptables")
+    needless = engine.install(guest, "--skip-iptables")
+    seen, unit = flag(guest)
+    decide("D8.skip_iptables_needless", seen, f"{needless.transcript}\n{unit}")
+    decide("D8.streams", stray([without, removed, needless]), removed.transcript)

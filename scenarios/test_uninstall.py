@@ -1,0 +1,77 @@
+"""Uninstalling the rootless daemon with its tool, what stays, and installing it again."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.guest.guest import Guest
+from harness.guest.session import Result
+from harness.rootless import engine, installing, setuptool
+from harness.rootless.engine import Docker
+from harness.session.decide import Decider
+
+pytestmark = [pytest.mark.install]
+
+UNIT = ".config/systemd/user/docker.service"
+MARK = "# kept as it is"
+
+
+def contexts(guest: Guest) -> Result:
+    """The client's contexts, without a variable that chooses one."""
+    return guest.user.run(
+        "docker", "context", "ls", "--format", "{{.Name}} {{.Current}}", check=False
+    )
+
+
+def unit(guest: Guest) -> Result:
+    return guest.user.sh('cat "$HOME/$1"', UNIT, check=False)
+
+
+def left(guest: Guest, root: str) -> tuple[str, Result]:
+    """Which of the binaries and the data are there, and the look at them."""
+    names = ("dockerd", "rootlesskit")
+    paths = [binary.path for name in names if (binary := guest.facts.binary(name))]
+    look = guest.user.sh('ls -d "$@"', *paths, guest.facts.setuptool, root, check=False)
+    there = look.stdout.split()
+    binaries = ["binaries"] if {*paths, guest.facts.setuptool} <= set(there) else []
+    return " ".join([*binaries, *(["data"] if root in there else [])]) or "nothing", look
+
+
+@pytest.mark.claims("D13.uninstall", "D13.uninstall_context", "D13.uninstall_keeps",
+                    "D13.reinstall", "D13.install_twice")  # fmt: skip
+def test_uninstall(guest: Guest, docker: Docker, decide: Decider) -> None:
+    """`uninstall` takes the unit and the context away and leaves the rest for `install`."""
+    guest.user.sh('echo "$2" >> "$HOME/$1"', UNIT, MARK)
+    again = engine.install(guest)
+    kept = unit(guest)
+    said = installing.outcome(guest, again)
+    untouched = "unit untouched" if MARK in kept.stdout else "unit changed"
+    decide("D13.install_twice", f"{said}, {untouched}", f"{again.transcript}\n{kept.transcript}")
+
+    root = docker("info", "--format", "{{.DockerRootDir}}").stdout.strip()
+    image = docker("image", "inspect", "--format", "{{.Id}}", engine.IMAGE).stdout
+    had = contexts(guest)
+    removed = setuptool.run(guest.user, "uninstall")
+    state = guest.user.run("systemctl", "--user", "is-active", "docker.service", check=False)
+    gone = unit(guest)
+    decide(
+        "D13.uninstall",
+        f"exit {removed.exit_status}, daemon {state.stdout.strip()}, "
+        f"unit {'left' if gone.ok else 'removed'}",
+        f"{removed.transcript}\n{state.transcript}\n{gone.transcript}",
+    )
+    has = contexts(guest)
+    states = dict(line.split() for line in has.stdout.splitlines())
+    current = next((name for name, used in states.items() if used == "true"), "none")
+    fate = "left" if "rootless" in states else "never made"
+    if "rootless" not in states and "rootless " in had.stdout:
+        fate = "removed"
+    decide("D13.uninstall_context", f"{current}, rootless {fate}",
+           f"{had.transcript}\n{has.transcript}")  # fmt: skip
+    decide("D13.uninstall_keeps", *left(guest, root))
+
+    result = engine.install(guest)
+    found = docker("image", "inspect", "--format", "{{.Id}}", engine.IMAGE, check=False)
+    same = "with the image of before" if found.stdout == image else "without the image of before"
+    decide("D13.reinstall", f"{installing.outcome(guest, result)}, {same}",
+           f"{result.transcript}\n{found.transcript}")  # fmt: skip

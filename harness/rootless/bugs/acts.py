@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from harness.guest.session import Result
-from harness.rootless import attempt, engine, setuptool
-from harness.rootless.bugs.model import Act, Case, NotHere
+from harness.rootless import attempt, engine, inducing, setuptool
+from harness.rootless.bugs.model import Act, Case
+from harness.rootless.inducing import CannotInduce
 
 SBIN = "PATH=$PATH:/usr/sbin:/sbin; "
 STARTED = "^the daemon answers$"
 SATISFIED = r"^\[INFO\] Requirements are satisfied$"
 RAN = "^the container runs$"
+# runc 1.0.0-rc93 and 1.1: what follows differs with what systemd or the bus said.
+NO_UNIT = r"(unable to apply|applying) cgroup configuration"
 _END = """
 while pkill -x -u "$1" rootlesskit; do
     timeout 60 sh -c 'while pgrep -x -u "$1" rootlesskit > /dev/null; do sleep 0.2; done' sh "$1"
@@ -57,6 +60,18 @@ def as_root(script: str, *arguments: str) -> Act:
     return act
 
 
+def induce(name: str, value: str) -> Act:
+    """Give the guest *value* for a trait, and probe it anew."""
+
+    def act(case: Case) -> str:
+        if value == "blocked":  # what uses the module goes first
+            unload(case, name.removesuffix("-module"))
+        induced = inducing.induce(case.guest, name, value)
+        return f"{induced}\n{induced.done}".strip()
+
+    return act
+
+
 def root(case: Case, script: str, *arguments: str, check: bool = True) -> Result:
     return case.guest.root.sh(SBIN + script, *arguments, check=check)
 
@@ -81,7 +96,7 @@ def log_in_to_daemon(case: Case) -> None:
 def path_of(case: Case, name: str) -> str:
     binary = case.facts.binary(name)
     if binary is None:
-        raise NotHere(f"{name} is not installed")
+        raise CannotInduce(f"{name} is not installed")
     return binary.path
 
 
@@ -98,11 +113,11 @@ for module; do [ ! -e "/sys/module/$module" ] || echo "$module"; done
 
 
 def unload(case: Case, *modules: str) -> None:
-    """Take modules out of the kernel, with those that use them; :class:`NotHere` where one is
+    """Take modules out of the kernel, with those that use them; :class:`CannotInduce` where one is
     built in or busy."""
     left = root(case, _UNLOAD, *modules, check=False).stdout.split()
     if left:
-        raise NotHere(f"{', '.join(left)}: built into the kernel, or in use")
+        raise CannotInduce(f"{', '.join(left)}: built into the kernel, or in use")
 
 
 def parent(path: str) -> str:

@@ -7,9 +7,10 @@ from harness.guest.facts import Facts
 from harness.packages import manager
 from harness.rootless import engine
 from harness.rootless.bugs import acts
-from harness.rootless.bugs.archive import File, load
-from harness.rootless.bugs.model import Bug, Case, NotHere, add
+from harness.rootless.bugs.layers import File, load
+from harness.rootless.bugs.model import Bug, Case, add
 from harness.rootless.expectations.versions import rootlesskit_at_least
+from harness.rootless.inducing import CannotInduce
 
 NOBODY = 65534
 FEW = 1000
@@ -26,20 +27,11 @@ getent passwd "$1"
 """
 
 
-def _powerless(case: Case) -> str:
-    script = 'chmod u-s "$1"; setcap -r "$1" 2> /dev/null; ls -l "$1"'
-    return acts.root(case, script, acts.path_of(case, "newuidmap")).transcript
-
-
-def _setuid(case: Case) -> str:
-    return acts.root(case, 'chmod u+s "$1"', acts.path_of(case, "newuidmap")).transcript
-
-
 def _move_user(case: Case) -> str:
     try:
         manager(case.distro.package_manager, case.guest.root).install("libnss-extrausers")
     except GuestRefusal as refusal:
-        raise NotHere(f"no users but those of /etc/passwd: {refusal.what}") from refusal
+        raise CannotInduce(f"no users but those of /etc/passwd: {refusal.what}") from refusal
     return acts.root(case, _ELSEWHERE, case.guest.access.user).transcript
 
 
@@ -69,11 +61,11 @@ add(Bug(
     summary="RootlessKit cannot set up the id map",
     cause="newuidmap has lost its setuid bit or file capability",
     trait="chmod u-s newuidmap",
-    induce=_powerless,
+    induce=acts.induce("newuidmap", "powerless"),
     attempt=acts.start(),
     symptom=r"newuidmap: (Could not set caps|write to uid_map failed: Operation not permitted)",
     healthy=acts.STARTED,
-    cure=_setuid,
+    cure=acts.induce("newuidmap", "setuid root"),
     cured_by="chmod u+s newuidmap",
 ))  # fmt: skip
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from harness.guest.facts import Facts
 from harness.packages import manager
+from harness.rootless import engine
 from harness.rootless.bugs import acts
-from harness.rootless.bugs.model import Bug, Case, NotHere, add
+from harness.rootless.bugs.model import Bug, Case, add
 from harness.rootless.expectations.versions import kernel_at_least
+from harness.rootless.inducing import CannotInduce
 
 MEDIATES = "/sys/kernel/security/apparmor/features/namespaces/userns_create"
 PROFILE_PATH = "/etc/apparmor.d/harness-rootlesskit"
@@ -15,12 +17,6 @@ profile harness-rootlesskit {path} {{
   allow all,
   deny userns,
 }}
-"""
-KEEP_CPU = """
-mkdir -p /etc/systemd/system/user@.service.d
-printf '[Service]\\nDelegate=\\nDelegate=memory pids\\n' \\
-    > /etc/systemd/system/user@.service.d/delegate.conf
-systemctl daemon-reload
 """
 
 
@@ -34,7 +30,7 @@ def _no_mediation(facts: Facts) -> str:
 
 def _deny_userns(case: Case) -> str:
     if acts.root(case, 'cat "$1"', MEDIATES, check=False).stdout.strip() != "yes":
-        raise NotHere(f"AppArmor of kernel {case.facts.kernel} mediates no user namespaces")
+        raise CannotInduce(f"AppArmor of kernel {case.facts.kernel} mediates no user namespaces")
     if not acts.root(case, "command -v apparmor_parser", check=False).ok:
         manager(case.distro.package_manager, case.guest.root).install("apparmor")
     profile = PROFILE.format(path=acts.path_of(case, "rootlesskit"))
@@ -60,8 +56,8 @@ def _cpu_not_delegated(facts: Facts) -> str:
 
 
 def _keep_cpu(case: Case) -> str:
-    done = acts.root(case, KEEP_CPU).transcript
-    acts.log_in_to_daemon(case)
+    done = acts.induce("delegated-controllers", "memory pids")(case)
+    engine.wait_for_daemon(case.guest)
     return done
 
 
@@ -96,7 +92,7 @@ add(Bug(
     summary="the daemon does not start, although the disk is empty",
     cause="user.max_user_namespaces is 0, and the kernel calls that no space",
     trait="sysctl user.max_user_namespaces=0",
-    induce=acts.as_root("sysctl -w user.max_user_namespaces=0"),
+    induce=acts.induce("max-user-namespaces", "0"),
     attempt=acts.start(),
     symptom=r"fork/exec /proc/self/exe: no space left on device",
     healthy=acts.STARTED,
@@ -114,7 +110,7 @@ add(Bug(
     trait="mount -o remount,hidepid=2 /proc",
     induce=acts.as_root("mount -o remount,hidepid=2 /proc"),
     attempt=acts.run_container(),
-    symptom=r"unable to start unit|error while starting unit",
+    symptom=acts.NO_UNIT,
     healthy=acts.RAN,
     cure=acts.as_root("mount -o remount,hidepid=0 /proc"),
     cured_by="hidepid=0",

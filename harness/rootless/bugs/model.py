@@ -6,17 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.distros.base import Distro
-from harness.errors import HarnessError, UsageError
+from harness.errors import UsageError
 from harness.guest.facts import Facts
 from harness.guest.guest import Guest
+from harness.rootless.inducing import CannotInduce
 
 REPRODUCED = "reproduced"
 NOT_REPRODUCED = "not reproduced here"
 CANNOT = "cannot be shown here"
-
-
-class NotHere(HarnessError):
-    """The guest has no way to the trait; ``what`` is the fact that stands in between."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +30,11 @@ class Case:
     def remedy(self, trait: str) -> str:
         """The distro's own hints and remedies for *trait*, word for word as root.
 
-        Raises :class:`NotHere` where the distro has none.
+        Raises :class:`CannotInduce` where the distro has none.
         """
         hints = self.distro.hints_for(trait)
         if not hints:
-            raise NotHere(f"{self.distro.id} documents no remedy for {trait}")
+            raise CannotInduce(f"{self.distro.id} documents no remedy for {trait}")
         lines = [line for hint in hints for line in hint.commands]
         return "\n".join(
             self.guest.root.run("sh", "-c", line, check=False).transcript for line in lines

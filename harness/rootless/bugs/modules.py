@@ -5,12 +5,10 @@ from __future__ import annotations
 from harness.guest.facts import Facts
 from harness.rootless import setuptool
 from harness.rootless.bugs import acts
-from harness.rootless.bugs.model import Bug, Case, NotHere, add
+from harness.rootless.bugs.model import Bug, Case, add
 from harness.rootless.expectations.requirements import required_module
+from harness.rootless.inducing import CannotInduce
 
-BLOCKED = "/etc/modprobe.d/harness.conf"
-_BLOCK = 'echo "install $1 /bin/false" | tee "$2"'
-_UNBLOCK = 'rm "$2" && modprobe "$1"'
 _TAKE = """
 set -e
 for file in $(find "/lib/modules/$(uname -r)/" -name 'ip_tables.ko*'); do
@@ -56,12 +54,6 @@ def _check_and_obey(case: Case) -> str:
     return f"{said.transcript}\n{obeyed.transcript}"
 
 
-def _block_ip_tables(case: Case) -> str:
-    done = acts.root(case, _BLOCK, "ip_tables", BLOCKED).transcript
-    acts.unload(case, "ip_tables")
-    return done
-
-
 def _take_ip_tables(case: Case) -> str:
     acts.unload(case, "ip_tables")
     return acts.root(case, _TAKE).transcript
@@ -71,22 +63,12 @@ def _update_kernel(case: Case) -> str:
     acts.unload(case, "tun")
     done = acts.root(case, _UPDATE).transcript
     if acts.root(case, "exec 3<> /dev/net/tun", check=False).ok:
-        raise NotHere(f"tun is built into kernel {case.facts.kernel}")
+        raise CannotInduce(f"tun is built into kernel {case.facts.kernel}")
     return done
 
 
 def _not_loaded(facts: Facts) -> str:
     return "" if "br_netfilter" in facts.modules else "br_netfilter is not loaded"
-
-
-def _block_br_netfilter(case: Case) -> str:
-    done = acts.root(case, _BLOCK, "br_netfilter", BLOCKED).transcript
-    acts.unload(case, "br_netfilter")
-    return done
-
-
-def _load_br_netfilter(case: Case) -> str:
-    return acts.root(case, 'rm -f "$1"; modprobe br_netfilter', BLOCKED).transcript
 
 
 add(Bug(
@@ -97,11 +79,11 @@ add(Bug(
     summary="the setup tool asks for a module that root cannot load",
     cause="modprobe.d forbids ip_tables, which iptables-nft does not need but the tool looks for",
     trait="install ip_tables /bin/false in modprobe.d",
-    induce=_block_ip_tables,
+    induce=acts.induce("ip_tables-module", "blocked"),
     attempt=_check_and_obey,
     symptom=r"could not insert 'ip_tables'",
     healthy=acts.SATISFIED,
-    cure=acts.as_root(_UNBLOCK, "ip_tables", BLOCKED),
+    cure=acts.induce("ip_tables-module", "loaded"),
     cured_by="the line removed; --skip-iptables; a tool of 28.1 or newer",
     fixed=_tool_asks_for_nft,
     cannot=_no_tool,
@@ -149,11 +131,11 @@ add(Bug(
     summary="the daemon does not start with --icc=false",
     cause="br_netfilter is not loaded, and a rootless daemon cannot load it",
     trait="br_netfilter unloaded and blocked",
-    induce=_block_br_netfilter,
+    induce=acts.induce("br_netfilter-module", "blocked"),
     attempt=acts.start("--icc=false"),
     symptom=r"cannot restrict inter-container communication",
     healthy=acts.STARTED,
-    cure=_load_br_netfilter,
+    cure=acts.induce("br_netfilter-module", "loaded"),
     cured_by="modprobe br_netfilter as root",
     native=_not_loaded,
 ))  # fmt: skip

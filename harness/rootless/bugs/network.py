@@ -6,8 +6,9 @@ from harness.guest.facts import Facts
 from harness.guest.guest import CMDLINE_FILE
 from harness.rootless import installing
 from harness.rootless.bugs import acts
-from harness.rootless.bugs.model import Bug, Case, NotHere, add
+from harness.rootless.bugs.model import Bug, Case, add
 from harness.rootless.expectations.versions import engine_at_least
+from harness.rootless.inducing import CannotInduce
 
 PROXY = "rootlesskit-docker-proxy"
 _OLD = """
@@ -60,7 +61,7 @@ def _no_sysctl(facts: Facts) -> str:
 
 def _without_ipv6(case: Case) -> str:
     if not case.guest.takes_cmdline:
-        raise NotHere("the kernel's arguments are in the boot loader of the guest's own disk")
+        raise CannotInduce("the kernel's arguments are in the boot loader of the guest's own disk")
     line = f"{case.guest.machine.spec.cmdline} ipv6.disable=1"
     case.guest.root.write(CMDLINE_FILE, line)
     case.guest.reboot()

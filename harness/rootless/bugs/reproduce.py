@@ -17,9 +17,9 @@ from harness.rootless.bugs.model import (
     Act,
     Bug,
     Case,
-    NotHere,
     expected,
 )
+from harness.rootless.inducing import CannotInduce
 
 WITHOUT, AS_IS, INDUCED, CURED = "without the trait", "as the guest is", "with the trait", "cured"
 
@@ -39,7 +39,8 @@ class Step:
     @property
     def last_line(self) -> str:
         lines = [line.strip() for line in self.said.splitlines() if line.strip()]
-        return lines[-1] if lines else "nothing"
+        told = [line for line in lines if not line.startswith("exit status")]
+        return told[-1] if told else "nothing"
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def reproduce(
     showing = _Showing(bug, cell, new_guest, progress, guest)
     try:
         verdict, reason = showing.go(predicted, fact)
-    except NotHere as fact_of_guest:
+    except CannotInduce as fact_of_guest:
         verdict, reason = CANNOT, fact_of_guest.what
     except GuestRefusal as refusal:
         verdict, reason = NOT_REPRODUCED, f"the guest refuses: {refusal.what}"

@@ -6,11 +6,10 @@ from harness.guest.facts import Facts
 from harness.packages import manager
 from harness.rootless import engine, setuptool
 from harness.rootless.bugs import acts
-from harness.rootless.bugs.model import Bug, Case, NotHere, add
+from harness.rootless.bugs.model import Bug, Case, add
+from harness.rootless.inducing import CannotInduce
 
 SESSION_BUS = "dbus-user-session"
-_MASK = "systemctl mask user@.service"
-_UNMASK = "systemctl unmask user@.service"
 
 
 def _no_systemd(facts: Facts) -> str:
@@ -27,18 +26,6 @@ def _no_login(facts: Facts) -> str:
     return _no_systemd(facts) or ("" if facts.setuptool else "no setup tool is installed")
 
 
-def _mask_manager(case: Case) -> str:
-    done = acts.root(case, _MASK).transcript
-    acts.log_in_again(case)
-    return done
-
-
-def _unmask_manager(case: Case) -> str:
-    done = acts.root(case, _UNMASK).transcript
-    acts.log_in_again(case)
-    return done
-
-
 def _ask_manager(case: Case) -> str:
     return case.guest.user.run("systemctl", "--user", "show-environment", check=False).transcript
 
@@ -47,7 +34,7 @@ def _remove_bus(case: Case) -> str:
     packages = manager(case.distro.package_manager, case.guest.root)
     removed = packages.remove(SESSION_BUS)
     if not case.guest.root.run("dockerd", "--version", check=False).ok:
-        raise NotHere(f"the engine needs {SESSION_BUS}, and went with it")
+        raise CannotInduce(f"the engine needs {SESSION_BUS}, and went with it")
     acts.log_in_to_daemon(case)
     return removed
 
@@ -79,13 +66,13 @@ add(Bug(
     seen_on="CentOS 7",
     summary="systemctl --user has nobody to talk to",
     cause="the user has no service manager of systemd",
-    trait="systemctl mask user@.service, and a new login",
-    induce=_mask_manager,
+    trait="systemctl mask user@UID.service, and a new login",
+    induce=acts.induce("user-session", "no"),
     attempt=_ask_manager,
     symptom=r"Failed to (connect to (user scope )?bus|get D-Bus connection)",
     healthy=r"^exit status 0$",
-    cure=_unmask_manager,
-    cured_by="systemctl unmask user@.service, and a new login",
+    cure=acts.induce("user-session", "yes"),
+    cured_by="systemctl unmask user@UID.service, and a new login",
     cannot=_no_systemd,
 ))  # fmt: skip
 
@@ -99,7 +86,7 @@ add(Bug(
     trait=f"{SESSION_BUS} removed, and a new login",
     induce=_remove_bus,
     attempt=acts.run_container(),
-    symptom=r"unable to apply cgroup configuration|read unix @->/run/systemd/private",
+    symptom=acts.NO_UNIT,
     healthy=acts.RAN,
     cure=_install_bus,
     cured_by=f"{SESSION_BUS}, and a new login",

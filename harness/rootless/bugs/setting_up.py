@@ -5,8 +5,9 @@ from __future__ import annotations
 from harness.guest.facts import Facts
 from harness.rootless import engine, installing
 from harness.rootless.bugs import acts
-from harness.rootless.bugs.model import Act, Bug, Case, NotHere, add
+from harness.rootless.bugs.model import Act, Bug, Case, add
 from harness.rootless.expectations.versions import tool_at_least
+from harness.rootless.inducing import CannotInduce
 
 # It puts the tool into a directory of its own, away from docker.
 PACKAGE = "docker.io"
@@ -25,7 +26,7 @@ def _another_layout(facts: Facts) -> str:
 def _own_layout(case: Case) -> str:
     directory = installing.suite_layout(case.guest)
     if case.guest.root.run("test", "-e", f"{directory}/docker", check=False).ok:
-        raise NotHere(f"docker lies beside the tool, in {directory}")
+        raise CannotInduce(f"docker lies beside the tool, in {directory}")
     case.guest.probe()
     return f"the tool is in {directory} alone"
 

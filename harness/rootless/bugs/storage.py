@@ -6,9 +6,10 @@ import json
 
 from harness.guest.facts import Facts
 from harness.rootless.bugs import acts
-from harness.rootless.bugs.archive import File, load
-from harness.rootless.bugs.model import Bug, Case, NotHere, add
+from harness.rootless.bugs.layers import File, load
+from harness.rootless.bugs.model import Bug, Case, add
 from harness.rootless.expectations.versions import kernel_at_least
+from harness.rootless.inducing import CannotInduce
 
 PARAMETER = "/sys/module/overlay/parameters/permit_mounts_in_userns"
 LOADED = "^Loaded image"
@@ -50,7 +51,8 @@ def _permit(case: Case) -> str:
     did = acts.root(case, "modprobe overlay permit_mounts_in_userns=1").transcript
     permitted = acts.root(case, 'cat "$1"', PARAMETER, check=False)
     if not permitted.ok and not mounts_for_users(case.facts):
-        raise NotHere(f"overlayfs of kernel {case.facts.kernel} has no permit_mounts_in_userns")
+        kernel = case.facts.kernel
+        raise CannotInduce(f"overlayfs of kernel {kernel} has no permit_mounts_in_userns")
     _set_driver(case, "overlay2")
     return f"{did}\n{permitted.transcript}"
 
@@ -81,7 +83,7 @@ add(Bug(
     trait="modprobe overlay permit_mounts_in_userns=1, and storage driver overlay2",
     induce=_permit,
     attempt=_start_and_load,
-    symptom=r"[Ff]ailed to register layer.*input/output error|ApplyLayer.*input/output error",
+    symptom=r"(ApplyLayer|Error processing tar file).*input/output error",
     healthy=LOADED,
     cure=_use_fuse,
     cured_by="storage driver fuse-overlayfs",

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
+import pytest
+
+from harness.paths import project
 from tests.unit.cli.conftest import Call
 
 
@@ -41,3 +46,21 @@ def test_an_unknown_cell_is_wrong_usage(call: Call) -> None:
     result = call("bug", "reproduce", "tun-gone", "--cell", "debian-99/x86_64")
     assert result.exit_code == 4
     assert "debian-12/x86_64" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "some"),
+    [
+        (["scenarios"], False),
+        (["scenarios", "-m", "ports"], False),
+        (["scenarios", "-m", "bugs"], True),
+        (["scenarios/test_bugs.py"], True),
+    ],
+)
+def test_a_run_leaves_bugs_out_unless_they_are_named(words: list[str], some: bool) -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", *words],
+        cwd=project(), capture_output=True, text=True, check=False,
+    ).stdout  # fmt: skip
+    assert "tests collected" in said
+    assert ("test_bugs.py::test_bug" in said) == some

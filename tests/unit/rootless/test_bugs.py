@@ -14,11 +14,12 @@ from harness.errors import GuestRefusal, UsageError
 from harness.guest.facts import Facts
 from harness.guest.guest import Guest
 from harness.matrix import Cell
-from harness.rootless.bugs import BUGS, Bug, NotHere, expected, find, reproduce
-from harness.rootless.bugs.archive import File, archive
+from harness.rootless.bugs import BUGS, Bug, expected, find, reproduce
 from harness.rootless.bugs.documented import facts_of
+from harness.rootless.bugs.layers import File, archive
 from harness.rootless.bugs.model import CANNOT, NOT_REPRODUCED, REPRODUCED
 from harness.rootless.bugs.reproduce import AS_IS, CURED, INDUCED, WITHOUT, line_of
+from harness.rootless.inducing import CannotInduce
 from harness.rootless.ladder import STATES
 from harness.rootless.traits import assume
 
@@ -205,11 +206,11 @@ def test_nothing_is_induced_where_the_guest_has_it(debian_12: Facts) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "verdict"), [(NotHere("no such knob"), CANNOT),
+    ("error", "verdict"), [(CannotInduce("no such knob"), CANNOT),
                            (GuestRefusal("it would not"), NOT_REPRODUCED)],
 )  # fmt: skip
 def test_what_the_guest_says_of_inducing(
-    debian_12: Facts, error: Exception, verdict: str
+    debian_12: Facts, error: GuestRefusal, verdict: str
 ) -> None:
     def induce(case: Any) -> str:
         raise error
@@ -217,7 +218,7 @@ def test_what_the_guest_says_of_inducing(
     stage = Stage(debian_12)
     report = reproduce(stage.bug(induce=induce), CELL, stage.new_guest)
     assert report.verdict == verdict
-    assert str(error) in report.reason
+    assert error.what in report.reason
 
 
 def test_a_state_that_cannot_be_reached(debian_12: Facts) -> None:

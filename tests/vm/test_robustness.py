@@ -105,6 +105,8 @@ def test_an_interrupted_run_leaves_no_guest(
         [sys.executable, "-m", "pytest", "scenarios/test_ports.py", "--cell", CELL.id,
          "--run-dir", str(directory), "-n", workers],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        # Whoever started the tests in the background may have had Ctrl-C ignored, for all below.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     leases = Leases(cache().leases)
 

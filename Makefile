@@ -18,7 +18,7 @@ bootstrap: ## install what this machine lacks, and the libraries into .venv
 	@VENV=$(VENV) tools/bootstrap
 
 smoke: bootstrap ## boot a real guest, start the rootless daemon, run the scenarios, show the matrix
-	$(BIN)/harness run --cell $(CELL) -n $(WORKERS) $(AGAIN)
+	$(BIN)/harness run --cell $(CELL) -n $(WORKERS) -m "not nightly" $(AGAIN)
 
 test: lint unit vm ## the harness's own tests, all of them
 
@@ -30,8 +30,8 @@ unit: bootstrap ## the tests that need no guest
 	$(BIN)/pytest tests/unit -n $(WORKERS)
 
 vm: bootstrap ## the scenarios on healthy guests, then the tests that break guests
-	$(BIN)/pytest scenarios --cell $(CELL) -n $(WORKERS) $(AGAIN)
-	$(BIN)/pytest scenarios $(OTHERS) -m storage -n $(WORKERS) $(AGAIN)
+	$(BIN)/pytest scenarios --cell $(CELL) -n $(WORKERS) -m "not nightly" $(AGAIN)
+	$(BIN)/pytest scenarios $(OTHERS) -m "storage and not nightly" -n $(WORKERS) $(AGAIN)
 	$(BIN)/pytest tests/vm -n $(WORKERS) -m "not nightly"
 
 negatives: bootstrap ## every guest broken on purpose (an hour or two under emulation)

@@ -9,13 +9,16 @@ BIN := $(VENV)/bin
 AGAIN := --reruns 1 --only-rerun TestbedError --only-rerun RestoreError
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap smoke test lint unit vm negatives bench clean
+.PHONY: help bootstrap extras smoke test lint unit vm negatives bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
 
 bootstrap: ## install what this machine lacks, and the libraries into .venv
 	@VENV=$(VENV) tools/bootstrap
+
+extras: ## install also what aarch64, UEFI, disks to boot and RPM twins need
+	@VENV=$(VENV) tools/bootstrap extras
 
 smoke: bootstrap ## boot a real guest, start the rootless daemon, run the scenarios, show the matrix
 	$(BIN)/harness run --cell $(CELL) -n $(WORKERS) -m "not nightly" $(AGAIN)

@@ -32,7 +32,7 @@ def cache(ctx: click.Context, cache_dir: str | None) -> None:
     """Show what is cached: images, saved states, guests.
 
     Runs keep the cache small by themselves: states that nobody used for two weeks go, and the
-    oldest beyond 20 GiB.
+    oldest beyond 40 GiB or half of the room that the disk has.
 
     \b
     Examples:
@@ -77,10 +77,10 @@ def reap(place: Cache, kept: str | None) -> None:
               default=STATE_MAX_AGE / DAY, show_default=True,
               help="states that were not used for so long go")
 @click.option("--max-size", type=click.FloatRange(min=0), metavar="GIB",
-              default=STATE_MAX_BYTES / GIB, show_default=True,
+              show_default=f"{STATE_MAX_BYTES >> 30}, or half of what the disk has",
               help="then the longest unused go, until the rest fits")
 @click.pass_obj
-def evict(place: Cache, max_age: float, max_size: float) -> None:
+def evict(place: Cache, max_age: float, max_size: float | None) -> None:
     """Remove old states, states whose image is gone, and what dead processes left.
 
     States used within the last hour stay, as a run may be about to use them again.
@@ -89,7 +89,8 @@ def evict(place: Cache, max_age: float, max_size: float) -> None:
     Example:
       harness cache evict --max-age 3 --max-size 5
     """
-    removed = housekeeping.keep_house(place, max_age=max_age * DAY, max_bytes=int(max_size * GIB))
+    removed = housekeeping.keep_house(place, max_age=max_age * DAY,
+        max_bytes=None if max_size is None else int(max_size * GIB))
     click.echo(f"removed {removed}" if str(removed) else "nothing to remove")
 
 

@@ -47,12 +47,14 @@ class Removed:
 
 
 def keep_house(
-    cache: Cache, *, max_age: float = STATE_MAX_AGE, max_bytes: int = STATE_MAX_BYTES,
+    cache: Cache, *, max_age: float = STATE_MAX_AGE, max_bytes: int | None = None,
     quiet: float = QUIET,
 ) -> Removed:  # fmt: skip
-    """Remove states unused for *max_age* seconds, the longest unused until *max_bytes* hold the
-    rest, those that nothing can restore any more, and what dead processes left."""
+    """Remove states unused for *max_age* seconds, the longest unused until *max_bytes* (of
+    itself :func:`room`) hold the rest, those that nothing can restore any more, and what dead
+    processes left."""
     store = StateStore(cache.states)
+    max_bytes = room(cache) if max_bytes is None else max_bytes
     unfinished = store.sweep()
     with _hold(store, cache, quiet) as kept:
         before = _keys(store)
@@ -65,6 +67,12 @@ def keep_house(
     return Removed(
         tuple(gone), tuple(_abandoned(cache)), tuple(_old_logs(cache, max_age)), unfinished
     )
+
+
+def room(cache: Cache) -> int:
+    """Bytes that saved states may hold: 40 GiB, or half of what the disk has for them."""
+    held = sum(state.size for state in StateStore(cache.states).all())
+    return min(STATE_MAX_BYTES, (held + shutil.disk_usage(cache.root).free) // 2)
 
 
 def clear_states(cache: Cache) -> tuple[list[SavedState], list[SavedState]]:

@@ -26,7 +26,7 @@ __all__ = ["Lab", "Options"]
 
 SCHEMA = 1  # raise it when what a state holds changes in a way that its key does not show
 STATE_MAX_AGE = 14 * 86_400.0  # seconds
-STATE_MAX_BYTES = 20 << 30
+STATE_MAX_BYTES = 40 << 30  # every cell of the matrix, and what its hooks altered
 
 
 class Lab(Machines):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from harness.hypervisor.saved import DISK, MEMORY, META, SEED, StateStore
 from harness.image.model import Image
 from harness.paths import Cache
 from harness.rootless import housekeeping
-from harness.rootless.housekeeping import clear_states, keep_house
+from harness.rootless.housekeeping import clear_states, keep_house, room
 
 DAY = 86_400.0
 DIGEST = "sha256:aa"
@@ -138,3 +139,13 @@ def test_clearing(place: Cache) -> None:
     save(place, "b", parent="a", days=0)
     assert len(clear_states(place)[0]) == 2
     assert left(place) == set()
+
+
+def test_states_leave_half_of_the_disk_to_others(
+    place: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = type(shutil.disk_usage(place.root))
+    for free, expected in ((6 << 30, 3 << 30), (900 << 30, 40 << 30)):
+        found = usage(1000 << 30, (1000 << 30) - free, free)
+        monkeypatch.setattr("shutil.disk_usage", lambda _, found=found: found)
+        assert room(place) == expected

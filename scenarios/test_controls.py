@@ -12,7 +12,6 @@ from harness.guest.session import CommandTimeout
 from harness.rootless import engine
 from harness.rootless.audit import watch
 from harness.rootless.engine import Docker
-from harness.rootless.expectations import predict
 from harness.rootless.looking import ROOTFUL_SOCKET, Look, confinement, look, look_at
 from harness.session.decide import Decider
 
@@ -87,7 +86,7 @@ def _start_rootful(guest: Guest) -> Docker:
 
 
 @pytest.mark.state("prepared")
-@pytest.mark.claims("R5")
+@pytest.mark.claims("R5", "R19.stand_in")
 def test_setuid_runtime(guest: Guest, decide: Decider) -> None:
     """A runtime that works by its setuid bit is none, although its container is the user's."""
     made = guest.root.sh(SETUID_RUNTIME, check=False)
@@ -97,20 +96,11 @@ def test_setuid_runtime(guest: Guest, decide: Decider) -> None:
         guest.wait_until(lambda: bool(_child(guest, runtime)), "the container", 10)
         init = _child(guest, runtime)
         seen = look_at(guest, watching, int(init), "", "a setuid runtime")
-    decide("R5", seen.verdict, str(seen.report))
+    for key in ("R5", "R19.stand_in"):
+        decide(key, seen.verdict, str(seen.report))
 
 
 def _child(guest: Guest, pid: str) -> str:
     """The child of *pid*, once it runs what it was started for."""
     found = guest.root.run("pgrep", "-P", pid, "-x", "busybox", check=False)
     return found.stdout.strip()
-
-
-@pytest.mark.state("prepared")
-@pytest.mark.claims("R8", "R9", "R10", "R11", "R15", "R16", "R17", "R18", "R19")
-def test_other_engines(guest: Guest, decide: Decider) -> None:
-    """The other engines of the home page, where they are installed: none is, so far."""
-    for key in decide.undecided():
-        prediction = predict(key, guest.facts)
-        assert not prediction.applies, f"no scenario runs what {key} is about yet"
-        decide.not_applicable(key, prediction.because)

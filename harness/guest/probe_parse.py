@@ -17,7 +17,8 @@ _PACKAGES = (
     "rootlesskit slirp4netns libslirp libslirp0 uidmap shadow shadow-utils fuse fuse3 "
     "fuse-overlayfs dbus-user-session dbus iptables nftables systemd libpam-systemd "
     "linux-image* linux linux-lts linux-hardened kernel kernel-default kernel-core passt "
-    "criu cloud-init lxc vpnkit podman buildah"
+    "criu cloud-init lxc vpnkit podman buildah buildkit moby-buildkit apptainer apptainer-suid "
+    "singularity-container lxd incus incus-base docker-buildx docker-buildx-plugin"
 )
 PACKAGES = _PACKAGES.split()
 _DRIVERS = "overlay2 vfs fuse-overlayfs btrfs zfs aufs overlay devicemapper native overlayfs"

@@ -18,10 +18,8 @@ START_SECONDS = 40.0
 MANUAL_LOG = "dockerd-rootless.log"
 RACE = "Cannot connect to the Docker daemon"
 
-# Debian's busybox-static as the whole root of a container: no registry is needed.
-_IMPORT = """
-set -eu
-root=$(mktemp -d)
+# Debian's busybox-static as the whole root of a container, in $root: no registry is needed.
+MAKE_ROOT = """
 mkdir -p "$root/bin" "$root/etc" "$root/tmp" "$root/root"
 chmod 1777 "$root/tmp"
 for applet in $(busybox --list); do ln -sf busybox "$root/bin/$applet"; done
@@ -29,9 +27,16 @@ rm -f "$root/bin/busybox"  # the list names busybox itself
 cp "$(command -v busybox)" "$root/bin/busybox"
 printf 'root:x:0:0:root:/root:/bin/sh\\n' > "$root/etc/passwd"
 printf 'root:x:0:\\n' > "$root/etc/group"
-tar --numeric-owner --owner=0 --group=0 -C "$root" -c . | docker "$@" import - "$IMAGE"
+"""
+_IMPORT = (
+    """
+set -eu
+root=$(mktemp -d)"""
+    + MAKE_ROOT
+    + """tar --numeric-owner --owner=0 --group=0 -C "$root" -c . | docker "$@" import - "$IMAGE"
 rm -rf "$root"
 """
+)
 
 
 def recipe() -> list[str]:

@@ -41,6 +41,14 @@ def namespace_failure(facts: Facts) -> str:
     kit = facts.binary("rootlesskit")
     if not kit:
         return "rootlesskit"
+    if reason := userns_failure(facts):
+        return reason
+    # Of a process that belongs to root newuidmap writes no map for a user.
+    return "newuidmap" if kit.setuid_root else ""
+
+
+def userns_failure(facts: Facts) -> str:
+    """Why no program of the user gets a user namespace with subordinate ids, or nothing."""
     if facts.sysctls.get("kernel.unprivileged_userns_clone") not in (None, "1"):
         return "operation not permitted"
     if facts.sysctls.get("user.max_user_namespaces") == "0":
@@ -52,8 +60,7 @@ def namespace_failure(facts: Facts) -> str:
     for name in ("newuidmap", "newgidmap"):
         if trait(name).probe(facts) in ("missing", "powerless"):
             return name
-    # Of a process that belongs to root newuidmap writes no map for a user.
-    return "newuidmap" if kit.setuid_root else ""
+    return ""
 
 
 def start_failure(facts: Facts) -> str:

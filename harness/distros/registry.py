@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Callable
+from functools import cache
+from importlib import import_module
 
-from harness.distros import arch, centos, debian, opensuse, photon
+from harness import distros
 from harness.distros.base import Distro
 from harness.errors import UsageError
 from harness.matrix import ARCHES, Cell, Support
@@ -13,14 +16,12 @@ from harness.matrix import ARCHES, Cell, Support
 Obstacle = Callable[[Distro, str], str]
 
 
+@cache
 def all_distros() -> tuple[Distro, ...]:
-    return (
-        *photon.DISTROS,
-        *debian.DISTROS,
-        *arch.DISTROS,
-        *opensuse.DISTROS,
-        *centos.DISTROS,
-    )
+    """The ``DISTROS`` of every module beside this one, by the modules' names."""
+    names = sorted(module.name for module in pkgutil.iter_modules(distros.__path__))
+    modules = [import_module(f"{distros.__name__}.{name}") for name in names]
+    return tuple(distro for module in modules for distro in getattr(module, "DISTROS", ()))
 
 
 def find(name: str, release: str) -> Distro:

@@ -67,6 +67,14 @@ class Apt(Tool):
         # Without the option an index that cannot be fetched is a warning and exit status 0.
         return self._apt("-o", "APT::Update::Error-Mode=any", "update")
 
+    def refresh_only(self, path: str) -> str:
+        """Read the index of the repository that :meth:`add_repository` put into *path*, and leave
+        the others as they are."""
+        return self._apt(
+            "-o", "APT::Update::Error-Mode=any", "-o", f"Dir::Etc::SourceList={path}",
+            "-o", "Dir::Etc::SourceParts=-", "-o", "APT::Get::List-Cleanup=0", "update",
+        )  # fmt: skip
+
 
 def listed(madison: str) -> tuple[str, ...]:
     """The versions of binary packages in a listing such as

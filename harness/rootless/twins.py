@@ -29,6 +29,7 @@ from harness.image.twins.repository import NAME, Built
 from harness.image.twins.schema import Twin
 from harness.matrix import TWIN, Cell
 from harness.packages import Repository, manager
+from harness.packages.apt import Apt
 from harness.rootless import inducing, installing
 
 SERVED = "/srv/twin"
@@ -73,7 +74,8 @@ def make(
 
 def _become(guest: Guest, twin: Twin, packages: Built, log: Log) -> None:
     root, tools = guest.root, twin.tools
-    _install(root, tools.debs, log)
+    if tools.debs:
+        _install(root, tools.debs, log)
     for name, program in tools.commands.items():
         root.run("ln", "-sf", program, f"/usr/bin/{name}")
     root.write("/etc/os-release", twin.os_release.lstrip())
@@ -84,7 +86,8 @@ def _become(guest: Guest, twin: Twin, packages: Built, log: Log) -> None:
     where = _copy(root, twin, packages)
     theirs = manager(tools.manager, root)
     added = theirs.add_repository(Repository(NAME, f"file://{where}"))
-    log(theirs.refresh())
+    # The base's own indexes are those of its preloaded packages: newer ones would be downloaded.
+    log(theirs.refresh_only(added) if isinstance(theirs, Apt) else theirs.refresh())
     if twin.preinstalled:
         log(theirs.install(*twin.preinstalled))
     if twin.repository.serve:

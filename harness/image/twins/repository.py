@@ -16,7 +16,7 @@ import msgspec
 from harness.errors import TestbedError
 from harness.image import debian, process, store
 from harness.image.model import Image
-from harness.image.twins import debs, pacman, rpm, schema
+from harness.image.twins import deb, debs, pacman, rpm, schema
 from harness.image.twins.debs import Deb
 from harness.image.twins.package import Package
 from harness.image.twins.schema import Part, Take, Twin, TwinPackage
@@ -73,6 +73,8 @@ def _build(twin: Twin, image: Image, target: Path) -> None:
         out = work / "out"
         if twin.repository.format == "rpm":
             rpm.build(packages, out, log)
+        elif twin.repository.format == "deb":
+            deb.build(packages, out, log)
         else:
             pacman.build(packages, out, NAME)
         ready = work / "ready"
@@ -137,8 +139,8 @@ def _stage(
 def _take(take: Take, found: dict[str, Deb], tree: Path) -> int:
     """Copy what *take* names; how many files that were."""
     count = 0
-    for deb in debs.matching(found, take.debs):
-        for path, now in deb.files():
+    for one in debs.matching(found, take.debs):
+        for path, now in one.files():
             if not any(fnmatchcase(path, glob) for glob in take.paths):
                 continue
             count += 1

@@ -19,6 +19,7 @@ from harness.errors import UsageError
 from harness.image.recipe import File
 
 PARTS = "parts"
+FORMATS = ("rpm", "pacman", "deb")
 _NAME = re.compile(r"[a-z0-9][a-z0-9.+_-]*")
 Document = TypeVar("Document")
 
@@ -84,8 +85,8 @@ class Repository(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dead: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.format not in ("rpm", "pacman"):
-            raise ValueError(f"format {self.format!r} is neither rpm nor pacman")
+        if self.format not in FORMATS:
+            raise ValueError(f"format {self.format!r} is none of: {', '.join(FORMATS)}")
         if not re.fullmatch(r"[a-z0-9.]+", self.release):
             raise ValueError(f"release {self.release!r} is no release of a package")
 
@@ -131,6 +132,8 @@ def load(name: str, where: Path | None = None) -> Twin:
         for part in package.parts:
             if part not in known:
                 raise UsageError(f"{path}: package {package.name}: there is no part {part!r}")
+        if twin.repository.format == "deb":
+            continue  # beside the base's own packages, which may be required as well
         for required in package.requires:
             if required not in here:
                 raise UsageError(f"{path}: package {package.name} requires {required}, "

@@ -66,9 +66,14 @@ def columns_of(run: Run, rows: Iterable[Row]) -> list[str]:
 
 
 def headers_of(run: Run, cells: Iterable[str]) -> dict[str, str]:
-    """A twin never passes for the distro itself."""
-    twins = {cell.cell for cell in run.cells if cell.twin}
-    return {cell: f"{cell} (twin)" if cell in twins else cell for cell in cells}
+    """A twin never passes for the distro itself, nor an emulated machine for a real one."""
+    labels = {
+        info.cell: [*(["twin"] if info.twin else []), *(["emulated"] if info.emulated else [])]
+        for info in run.cells
+    }
+    return {
+        cell: f"{cell} ({', '.join(labels[cell])})" if labels.get(cell) else cell for cell in cells
+    }
 
 
 def entries_of(rows: Iterable[Row]) -> dict[tuple[str, str], tuple[str, Verdict]]:

@@ -53,6 +53,7 @@ class CellInfo:
     engine: str = ""  # dockerd's version
     packages: Mapping[str, str] = field(default_factory=dict)  # name → version
     facts: Mapping[str, Any] = field(default_factory=dict)  # Facts.to_json()
+    emulated: bool = False  # its architecture is not the host's
 
     @property
     def twin(self) -> bool:

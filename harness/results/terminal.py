@@ -210,8 +210,9 @@ def _totals(page: _Page, run: Run, directory: str) -> None:
     times = counts(run.rows)
     said = ", ".join(f"{times[v]} {v}" for v in SEVERITY if times[v]) or "nothing was decided"
     cells = len({row.cell for row in run.rows if row.verdict is not Verdict.UNSUPPORTED})
+    emulated = _names(cell.cell for cell in run.cells if cell.emulated)
     page.plain(f"{said}  ({cells} cell{'' if cells == 1 else 's'}, "
-               f"{run.info.host.acceleration})")
+               f"{run.info.host.acceleration}{emulated and f'; emulated: {emulated}'})")
     if not run.complete:
         page.plain("this run has not finished: what is missing above was not looked at")
     elif run.exit_status in INTERRUPTED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from typing import Any
 
 import pytest
@@ -67,4 +68,5 @@ def cell_info(item: pytest.Item) -> dict[str, Any] | None:
         cell=cell.id, status="available", engine=decider.facts.engine,
         image=ImageInfo(image.path.name, image.digest, image.source, origin),
         packages={**image.packages, **decider.facts.packages}, facts=decider.facts.to_json(),
+        emulated=cell.arch != platform.machine(),
     ).to_json()  # fmt: skip

@@ -50,7 +50,7 @@ RUN = Run(
     cells=(
         CellInfo(D12, "available", image=ImageInfo("a", "sha256:aa", "built"),
                  packages={"docker.io": "1", "runc": "2"}),
-        CellInfo(D13, "available"),
+        CellInfo(D13, "available", emulated=True),
         CellInfo(TWIN, "available", image=ImageInfo("b", "sha256:bb", "twin")),
         CellInfo("debian-12/s390x", "unsupported", "no static packages"),
     ),
@@ -100,7 +100,7 @@ def test_drift_names_the_trait() -> None:
 def test_the_matrix() -> None:
     lines = report().splitlines()
     header = next(line for line in lines if line.startswith("claim"))
-    assert header.split() == ["claim", "text", D12, D13, TWIN, "(twin)"]
+    assert header.split() == ["claim", "text", D12, D13, "(emulated)", TWIN, "(twin)"]
     assert "debian-12/s390x" not in header
     low = next(line for line in lines if line.startswith("P15"))
     assert low.rstrip().endswith("violated 1/2")
@@ -151,7 +151,7 @@ def test_cells_that_cannot_be_are_no_columns_and_told_once() -> None:
     assert text.count("s390x") == 2
     assert "unsupported  debian-12/s390x, debian-13/s390x: no static packages" in text
     assert "2 unsupported" in text
-    assert "(3 cells, tcg)" in text
+    assert f"(3 cells, tcg; emulated: {D13})" in text
 
 
 def test_a_share_only_where_verdicts_differ() -> None:

@@ -11,6 +11,7 @@ from harness.errors import UsageError
 
 TWIN = "twin"
 ARCHES = ("x86_64", "aarch64", "s390x")
+EMULATOR_PACKAGES = {"x86_64": "qemu-system-x86", "aarch64": "qemu-system-arm"}  # of Debian
 
 
 @dataclass(frozen=True, order=True)

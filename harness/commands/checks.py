@@ -22,7 +22,7 @@ from harness.errors import HarnessError
 from harness.hypervisor import acceleration, firmware
 from harness.hypervisor.leases import Leases
 from harness.image.store import NEEDED_MIB, list_images
-from harness.matrix import ARCHES
+from harness.matrix import ARCHES, EMULATOR_PACKAGES
 from harness.paths import Cache
 
 OK, WARN, FAIL = "ok", "warn", "fail"
@@ -81,7 +81,8 @@ def qemu(arch: str) -> Iterator[Check]:
         yield Check(FAIL, name, "not installed", BOOTSTRAP)
     else:
         cells = ", ".join(f"{d.id}/{arch}" for d in ready)
-        yield Check(WARN, name, f"not installed: {cells} cannot boot", f"install {name}")
+        yield Check(WARN, name, f"not installed: {cells} cannot boot",
+                    f"apt-get install {EMULATOR_PACKAGES[arch]}")  # fmt: skip
 
 
 def libvirt_user() -> Iterator[Check]:

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import TestbedError, UsageError
+from harness.matrix import EMULATOR_PACKAGES
 
 CHOICES = ("auto", "kvm", "tcg")
 PROBE_SECONDS = 20.0
+_MACHINES = {"x86_64": ("pc", "ttyS0"), "aarch64": ("virt", "ttyAMA0")}
 _FLAGS = {"x86_64": ("vmx", "svm")}
 
 
@@ -41,8 +43,8 @@ def emulator(arch: str) -> str:
     if path is None:
         raise TestbedError(
             f"{name} is not installed",
-            hint="install the host packages",
-            command="tools/bootstrap",
+            hint="install it",
+            command=f"apt-get install {EMULATOR_PACKAGES.get(arch, name)}",
         )
     return path
 
@@ -95,10 +97,11 @@ def _cpu_flags() -> frozenset[str]:
 
 
 def _kernel_starts(arch: str, kernel: Path) -> bool:
+    machine, console = _MACHINES[arch]
     command = [
-        emulator(arch), "-accel", "kvm", "-cpu", "host", "-m", "512", "-display", "none",
-        "-nodefaults", "-no-reboot", "-serial", "stdio", "-kernel", str(kernel),
-        "-append", "console=ttyS0 earlyprintk=serial panic=-1",
+        emulator(arch), "-machine", machine, "-accel", "kvm", "-cpu", "host", "-m", "512",
+        "-display", "none", "-nodefaults", "-no-reboot", "-serial", "stdio", "-kernel", str(kernel),
+        "-append", f"console={console} earlyprintk=serial panic=-1",
     ]  # fmt: skip
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL

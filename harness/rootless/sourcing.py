@@ -19,7 +19,7 @@ from harness.image.model import Image
 from harness.image.upstream import catalogue
 from harness.image.upstream.catalogue import Upstream
 from harness.image.upstream.fetch import cached
-from harness.matrix import Cell
+from harness.matrix import EMULATOR_PACKAGES, Cell
 from harness.rootless import twins
 
 FIX_SECONDS = 180.0
@@ -107,7 +107,8 @@ def _obstacle(cell: Cell, found: Image, kernel_arguments: str) -> str:
     if kernel_arguments:
         return f"its boot loader has its own kernel arguments, without {kernel_arguments}"
     if shutil.which(f"qemu-system-{cell.arch}") is None:
-        return f"qemu-system-{cell.arch} is not installed"
+        package = EMULATOR_PACKAGES.get(cell.arch, "")
+        return f"qemu-system-{cell.arch} is not installed (apt-get install {package})"
     for bus in (found.hardware.disk, found.hardware.seed):
         if bus not in BUSES:
             return f"it needs a disk on {bus}, and guests get {' or '.join(BUSES)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ from harness.hypervisor.acceleration import CHOICES
 from harness.hypervisor.connection import EMBED
 from harness.image.choose import CHOICES as SOURCES
 from harness.image.upstream import catalogue
-from harness.matrix import Cell, Support, select
+from harness.matrix import EMULATOR_PACKAGES, Cell, Support, select
 from harness.paths import cache
 from harness.results.store import FILE
 from harness.rootless import inducing
@@ -74,7 +73,7 @@ def add(parser: pytest.Parser) -> None:
 def obstacle(distro: Distro, arch: str) -> str:
     """Why this machine cannot boot a cell, in a few words; empty where it can."""
     if shutil.which(f"qemu-system-{arch}") is None:
-        return f"qemu-system-{arch} is not installed on this {platform.machine()} host"
+        return f"qemu-system-{arch} is not installed (apt-get install {EMULATOR_PACKAGES[arch]})"
     return ""
 
 

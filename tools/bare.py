@@ -32,7 +32,8 @@ class Bare:
     vcpus: int
 
     def command(self, disk: Path, *extra: str) -> list[str]:
-        cpu = "host" if self.acceleration.kind == "kvm" else "max"
+        model = "host" if self.acceleration.kind == "kvm" else "max"
+        cpu = ",".join([model, *(f"{name}=off" for name in self.acceleration.without)])
         return [
             emulator("x86_64"), "-machine", f"pc,accel={self.acceleration.kind}", "-cpu", cpu,
             "-m", str(self.memory), "-smp", str(self.vcpus), "-display", "none", "-nodefaults",

@@ -14,6 +14,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.version import Version
+
 from harness.errors import TestbedError, UsageError
 from harness.matrix import EMULATOR_PACKAGES
 
@@ -25,11 +27,13 @@ _FLAGS = {"x86_64": ("vmx", "svm")}
 
 @dataclass(frozen=True)
 class Acceleration:
-    """``kind`` is ``kvm`` or ``tcg``; every time limit is multiplied by ``scale``."""
+    """``kind`` is ``kvm`` or ``tcg``; every time limit is multiplied by ``scale``; ``without``
+    are features that the guest's processor must not have."""
 
     kind: str
     reason: str
     scale: float
+    without: tuple[str, ...] = ()
 
     @property
     def domain_type(self) -> str:
@@ -67,6 +71,18 @@ def decide(arch: str, choice: str = "auto", kernel: Path | None = None) -> Accel
         return Acceleration("kvm", "a kernel printed its version under KVM", 1.0)
     reason = f"/dev/kvm opens, but a kernel printed nothing in {PROBE_SECONDS:.0f} s"
     return Acceleration("tcg", reason, _tcg_scale(arch))
+
+
+def unsound(arch: str, kind: str, qemu: str) -> tuple[str, ...]:
+    """The CPU features that QEMU of version *qemu* emulates too badly for a kernel to live with.
+
+    CMPXCHG16B leaves rubbish in EFLAGS before QEMU 8.0; an interrupt there, and the kernel
+    goes on with nested tasks or its interrupts off.  Five levels of page tables cost more than
+    four, for memory that no guest here has.
+    """
+    if kind != "tcg" or arch != "x86_64":
+        return ()
+    return ("la57", "cx16") if Version(qemu) < Version("8.0") else ("la57",)
 
 
 def _tcg_scale(arch: str) -> float:

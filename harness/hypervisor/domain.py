@@ -66,7 +66,9 @@ def domain_xml(spec: MachineSpec, acceleration: Acceleration, identity: uuid.UUI
     features = ET.SubElement(domain, "features")
     ET.SubElement(features, "acpi")
     mode = "host-passthrough" if acceleration.kind == "kvm" else "maximum"
-    ET.SubElement(domain, "cpu", mode=mode, check="none")
+    cpu = ET.SubElement(domain, "cpu", mode=mode, check="none")
+    for name in acceleration.without:
+        ET.SubElement(cpu, "feature", policy="disable", name=name)
     ET.SubElement(domain, "clock", offset="utc")
     _text(domain, "on_reboot", "restart")
     _text(domain, "on_crash", "destroy")

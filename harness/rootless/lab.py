@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -27,6 +27,11 @@ __all__ = ["Lab", "Options"]
 SCHEMA = 1  # raise it when what a state holds changes in a way that its key does not show
 STATE_MAX_AGE = 14 * 86_400.0  # seconds
 STATE_MAX_BYTES = 40 << 30  # every cell of the matrix, and what its hooks altered
+
+
+def _healthy(state: str) -> str:
+    """The name, among keys, of *state* before hooks and induced traits alter it."""
+    return f"{state}, healthy"
 
 
 class Lab(Machines):
@@ -54,27 +59,34 @@ class Lab(Machines):
         return image
 
     def keys_of(self, cell: Cell, distro: Distro) -> dict[str, str]:
-        """The key of each state: the hash of everything that makes it, its parent included."""
+        """The key of each state: the hash of everything that makes it, its parent included.
+
+        A state that hooks or traits alter has a second one, :func:`_healthy`, of what it is
+        before that.
+        """
         image = self.image(cell, distro)
         chosen = self.acceleration(cell.arch, image.kernel)
         arguments = (distro.mode_of(cell).kernel_arguments, self.options.kernel_arguments)
         made_of: list[object] = [
-            SCHEMA, image.digest, chosen.kind, self.options.memory, self.options.vcpus,
-            " ".join(arguments).strip(), self.connection().versions()["qemu"],
-            self.options.uri,
+            SCHEMA, image.digest, chosen.kind, chosen.without,
+            self.options.memory, self.options.vcpus, " ".join(arguments).strip(),
+            self.connection().versions()["qemu"], self.options.uri,
         ]  # fmt: skip
         if boots := self.firmware(image):
             made_of += [boots, asdict(image.hardware), msgspec.to_builtins(image.fixes)]
         parent = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
         result = {}
         for state in ladder.STATES:
-            scripts = [path.read_text(errors="replace") for path in self._hooks(state)]
-            made_by = [parent, state, ladder.definition(state, cell, distro), scripts]
+            made_by = [parent, state, ladder.definition(state, cell, distro), []]
             if cell.twin and state == "booted":
                 made_by.append(twins.definition(distro.id, image))
-            if state in self.options.induced:
-                made_by.append(self.options.induced[state])
             parent = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()
+            scripts = [path.read_text(errors="replace") for path in self._hooks(state)]
+            induced = self.options.induced.get(state, ())
+            if scripts or induced:
+                result[_healthy(state)] = parent[:24]
+                altered = [parent, scripts, induced]
+                parent = hashlib.sha256(json.dumps(altered).encode()).hexdigest()
             result[state] = parent[:24]
         return result
 
@@ -165,40 +177,59 @@ class Lab(Machines):
     def _make(
         self, cell: Cell, distro: Distro, image: Image, state: str, state_keys: Mapping[str, str]
     ) -> SavedState:
+        key = state_keys[state]
         rung = ladder.STATES.index(state)
         below = ladder.STATES[rung - 1] if rung else None
+        healthy = state_keys.get(_healthy(state))
+        if healthy:  # what is altered comes from what is not: installing takes a minute
+            below = state
+            state_keys = {**state_keys, state: healthy}
+            del state_keys[_healthy(state)]
         if below is None:
             self.options.progress(f"{cell}: booting ({self._why_slow(cell)})")
             guest = self.boot_image(cell, image)
             parent = f"image:{image.digest}"
         else:
             parent_state = self._state(cell, distro, image, below, state_keys)
-            self.options.progress(f"{cell}: making state {state} from {below}")
+            self.options.progress(
+                f"{cell}: altering state {state}" if healthy
+                else f"{cell}: making state {state} from {below}"
+            )  # fmt: skip
             guest = self._restore(cell, image, parent_state)
             parent = parent_state.key
         try:
             log: list[str] = []
-            if below is None:
-                guest.wait_booted()
-                sourcing.settle(guest, image, distro.package_manager, log.append)
-            ladder.climb(guest, cell, distro, state, log.append)
-            if cell.twin and below is None:
-                self.options.progress(f"{cell}: making the guest a twin of {distro.title}")
-                twins.make(guest, distro, image, self.options.cache.twins,
-                           self.options.progress, log.append)  # fmt: skip
-            hooks.run(guest, state, self._hooks(state), self.options.progress)
-            inducing.at_state(guest, self.options.induced.get(state, ()), log.append)
+            if healthy:
+                hooks.run(guest, state, self._hooks(state), self.options.progress)
+                inducing.at_state(guest, self.options.induced.get(state, ()), log.append)
+            else:
+                self._climb(guest, cell, distro, image, state, log.append)
             facts = guest.probe()
             records = {"transcript.log": "\n".join(log), **ladder.records(guest, state)}
             return self.save(
-                guest, cell, state, state_keys[state], parent, facts, records, ladder.WARM
-            )
+                guest, cell, state, key, parent, facts, records, ladder.WARM,
+                altered=healthy is not None,
+            )  # fmt: skip
         except GuestRefusal as refusal:
             self.keep_guest_logs(guest, cell, f"state-{state}")
             refusal.what = f"state {state} cannot be reached: {refusal.what}"
             raise
         finally:
             guest.end()
+
+    def _climb(
+        self, guest: Guest, cell: Cell, distro: Distro, image: Image, state: str,
+        log: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        """Make of a guest at the state below what *state* is, with nothing altered."""
+        booted = state == ladder.STATES[0]
+        if booted:
+            guest.wait_booted()
+            sourcing.settle(guest, image, distro.package_manager, log)
+        ladder.climb(guest, cell, distro, state, log)
+        if cell.twin and booted:
+            self.options.progress(f"{cell}: making the guest a twin of {distro.title}")
+            twins.make(guest, distro, image, self.options.cache.twins, self.options.progress, log)
 
     def _why_slow(self, cell: Cell) -> str:
         chosen = self.acceleration(cell.arch)

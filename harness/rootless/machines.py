@@ -7,7 +7,7 @@ import secrets
 import shutil
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.errors import TestbedError
@@ -78,6 +78,8 @@ class Machines:
         chosen = self._accelerations.get(arch)
         if chosen is None:
             chosen = acceleration.decide(arch, self.options.accel, kernel)
+            qemu = self.connection().versions()["qemu"]
+            chosen = replace(chosen, without=acceleration.unsound(arch, chosen.kind, qemu))
             self._accelerations[arch] = chosen
         return chosen
 
@@ -190,10 +192,11 @@ class Machines:
 
     def save(
         self, guest: Guest, cell: Cell, state: str, key: str, parent: str, facts: Facts,
-        records: Mapping[str, str], warm: tuple[str, ...],
+        records: Mapping[str, str], warm: tuple[str, ...], *, altered: bool,
     ) -> SavedState:  # fmt: skip
         """Save *guest*, which ends, as the state *key* above *parent*; *records* are texts for
-        its logs, *warm* the programs to keep in its page cache."""
+        its logs, *warm* the programs to keep in its page cache.  *altered*: by the hooks and
+        traits of this state, not only by those of states below."""
         guest.prepare_save(warm)
         workspace = self.states.workspace()
         try:
@@ -212,7 +215,8 @@ class Machines:
                 uuid=str(guest.machine.identity),
                 extra={
                     "host_key": guest.access.host_key, "cmdline": spec.cmdline,
-                    "facts": facts.to_json(), "hooks": self._hook_names(state),
+                    "facts": facts.to_json(), "hooks": self._hook_names(state, altered),
+                    "altered": altered,
                     "kernel_arguments": self.options.kernel_arguments,
                 },
             )  # fmt: skip
@@ -225,9 +229,9 @@ class Machines:
         finally:
             shutil.rmtree(workspace, ignore_errors=True)
 
-    def _hook_names(self, state: str) -> list[str]:
+    def _hook_names(self, state: str, altered: bool) -> list[str]:
         """Of every script that ran on the way to *state*, for those who look at it later."""
-        below = STATES[: STATES.index(state) + 1]
+        below = STATES[: STATES.index(state) + altered]
         return [path.name for rung in below for path in self.options.hooks.get(rung, ())]
 
     def logs(self, cell: Cell) -> Path:
@@ -238,7 +242,8 @@ class Machines:
 
     def _show_records(self, cell: Cell, saved: SavedState) -> None:
         """Copy what was noted when the state was made into this run's logs, once."""
-        target = self.logs(cell) / f"state-{saved.name}"
+        altered = "-altered" if saved.extra.get("altered") else ""
+        target = self.logs(cell) / f"state-{saved.name}{altered}"
         if not target.exists() and (saved.directory / LOGS).exists():
             with contextlib.suppress(OSError):  # another worker was first
                 shutil.copytree(saved.directory / LOGS, target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -140,3 +141,36 @@ def test_a_kept_guest_outlives_its_lab_and_ends_when_told(
         assert kept.forget(leases, name)
     assert not list(qemu_processes(str(scratch)))
     assert not Path(scratch).exists()
+
+
+def test_an_altered_state_is_made_from_the_healthy_one(
+    own_lab: Lab, own_distro: Distro, tmp_path: Path
+) -> None:
+    """A hook costs no second installation, and leaves the healthy state as it was."""
+    healthy = own_lab.keys_of(CELL, own_distro)
+    own_lab.guest(CELL, own_distro, "prepared").end()
+    made = own_lab.states.get(healthy["prepared"])
+    script = tmp_path / "hook.sh"
+    script.write_text("touch /root/altered\n")
+    told: list[str] = []
+    lab = Lab(replace(
+        own_lab.options, run_id=f"{tmp_path.name}-altered", run_dir=tmp_path / "altered",
+        hooks={"prepared": (script,)}, progress=told.append,
+    ))  # fmt: skip
+    try:
+        guest = lab.guest(CELL, own_distro, "prepared")
+        assert guest.root.run("test", "-e", "/root/altered", check=False).ok
+        guest.end()
+        keys = lab.keys_of(CELL, own_distro)
+        saved = lab.states.get(keys["prepared"])
+    finally:
+        lab.close()
+    assert made is not None
+    assert saved is not None
+    assert saved.parent == made.key
+    assert not any("making state" in line for line in told)
+    assert keys["booted"] == healthy["booted"]
+    assert keys["daemon"] not in healthy.values()
+    guest = own_lab.guest(CELL, own_distro, "prepared")
+    assert not guest.root.run("test", "-e", "/root/altered", check=False).ok
+    guest.end()

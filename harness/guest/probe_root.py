@@ -26,7 +26,12 @@ BINARIES = (
     "lxc-user-nic vpnkit pasta nsenter unshare ip ping su sudo"
 ).split()
 # What is not for users to call, and so in no PATH.
-ELSEWHERE = {"lxc-user-nic": ["/usr/libexec/lxc", "/usr/lib/lxc", "/usr/lib64/lxc"]}
+ELSEWHERE = {
+    "lxc-user-nic": [
+        "/usr/libexec/lxc", "/usr/lib/lxc", "/usr/lib64/lxc", "/usr/lib/x86_64-linux-gnu/lxc",
+        "/usr/lib/aarch64-linux-gnu/lxc",
+    ],
+}  # fmt: skip
 MODULES = "ip_tables nf_tables overlay br_netfilter tun sctp iptable_nat".split()
 SYSCTLS = (
     "kernel.unprivileged_userns_clone user.max_user_namespaces user.max_net_namespaces "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.guest.facts import Facts
 from harness.rootless.expectations import requirements
 from harness.rootless.expectations.model import Prediction, not_applicable, rule
+from harness.rootless.expectations.promise import promise
 from harness.rootless.expectations.sources import MANUAL, MOBY, PHOTON
 from harness.rootless.expectations.start import needs_daemon, needs_tool
 from harness.rootless.traits import assume
@@ -109,3 +110,8 @@ def outside(facts: Facts) -> Prediction:
         return not_applicable("the user has no subordinate uids")
     first = facts.subuid[0]
     return Prediction(f"{first.start}-{first.start + first.count - 1}", f"{first}")
+
+
+promise("D7.example", "231072-296607",
+        "The same where the user has the manual's example of 65536 ids from 231072 on.",
+        source=f"{MANUAL}, 'Prerequisites'", guard=needs_daemon)

@@ -118,6 +118,14 @@ def unit_type(facts: Facts) -> Prediction:
     return Prediction("notify" if notify else "simple", f"setup tool of engine {facts.engine}")
 
 
+@rule("D13.unit_requires", source=INSTALL)
+@needs_unit
+def unit_requires(facts: Facts) -> Prediction:
+    """Whether `Requires=` of the unit names the user's bus, ``dbus.socket``."""
+    named = tool_at_least(facts, "27.1.0")
+    return Prediction(named, f"setup tool of engine {facts.engine}")
+
+
 @rule("D14", source=INSTALL)
 @needs_unit
 def unit_path(facts: Facts) -> Prediction:

@@ -13,7 +13,7 @@ from harness.rootless.expectations.start import (
     needs_engine,
     start,
 )
-from harness.rootless.expectations.versions import engine_at_least
+from harness.rootless.expectations.versions import engine_at_least, rootlesskit_at_least
 from harness.rootless.traits import assume, trait
 
 STACKS = f"{MOBY}, 'Changing network stack'"
@@ -41,6 +41,26 @@ def stack(facts: Facts) -> Prediction:
 def mtu(facts: Facts) -> Prediction:
     """`--mtu` of RootlessKit's command line: an integer."""
     return Prediction(65520 if network_driver(facts) == "slirp4netns" else 1500, _because(facts))
+
+
+@rule("M29.mtu_chosen", source=STACKS)
+@needs_daemon
+def mtu_chosen(facts: Facts) -> Prediction:
+    """RootlessKit's network driver and MTU after DOCKERD_ROOTLESS_ROOTLESSKIT_NET=slirp4netns:
+    the large MTU is only for a stack that the script has chosen itself."""
+    if trait("slirp4netns").probe(facts) == "missing":
+        return not_applicable("no slirp4netns is installed that could be asked for")
+    return Prediction("slirp4netns 1500", _because(facts))
+
+
+@rule("M29.rootlessctl", source=f"{MANUAL}, 'Troubleshooting'")
+@needs_daemon
+def told_by_rootlessctl(facts: Facts) -> Prediction:
+    """The network and the port driver that `rootlessctl info` names."""
+    if not facts.binary("rootlessctl") or not rootlesskit_at_least(facts, "0.14"):
+        kit = facts.rootlesskit or "of unknown version"
+        return not_applicable(f"no rootlessctl that knows info: rootlesskit {kit}")
+    return Prediction(f"{network_driver(facts)} {port_driver(facts)}", _because(facts))
 
 
 @rule("M29.port_driver", source=STACKS)
@@ -133,6 +153,16 @@ promise("M15.rootful_control", "works",
 promise("M30", "measured",
         "Bytes a second from a container to its machine, rootless and rootful: ``measured`` if "
         "any came.  The ratio is in the evidence; nothing is demanded of it.", source=STACKS)
+
+
+@rule("M30.pasta", source=STACKS)
+@needs_containers
+def pasta(facts: Facts) -> Prediction:
+    """The same through pasta, which DOCKERD_ROOTLESS_ROOTLESSKIT_NET asks for."""
+    kit = f"rootlesskit {facts.rootlesskit or 'of unknown version'}"
+    if not rootlesskit_at_least(facts, "2.0"):
+        return not_applicable(f"{kit} knows no pasta")
+    return Prediction("measured", kit)
 
 
 @rule("M31.with_entry", source=STACKS)

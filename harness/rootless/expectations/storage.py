@@ -75,6 +75,15 @@ def reused(facts: Facts) -> Prediction:
     return Prediction(found, _because(facts))
 
 
+@rule("M11.two_left", source=f"{MOBY}, 'Restrictions'")
+@needs_engine
+def two_left(facts: Facts) -> Prediction:
+    """Starting a daemon without a setting on a data root with data of two drivers."""
+    left = {"driver-directories": "fuse-overlayfs overlay2", "storage-driver-setting": "unset"}
+    facts = assume(facts, left)
+    return Prediction(start(facts), _because(facts))
+
+
 def _chosen(facts: Facts, changes: dict[str, str]) -> Prediction:
     empty = {"driver-directories": "none", "storage-driver-setting": "unset"}
     facts = assume(facts, {**empty, **changes})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ import msgspec
 
 from harness import paths
 from harness.errors import UsageError
+from harness.image import toml
+from harness.matrix import ARCHES
 
 # Raise it when the builder would make something else of the same recipe.
 SCHEMA = 1
@@ -23,6 +24,9 @@ class Arch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     debian: str
     kernel: str
     cmdline: str
+
+    def __post_init__(self) -> None:
+        toml.filled(self, "debian", "kernel")
 
 
 class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,10 +50,16 @@ class Packages(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     include: tuple[str, ...]
     preload: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        toml.filled(self, "include", elements=("preload",))
+
 
 class Units(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mask: tuple[str, ...] = ()
     enable: tuple[str, ...] = ()  # wanted by multi-user.target
+
+    def __post_init__(self) -> None:
+        toml.filled(self, elements=("mask", "enable"))
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,6 +75,16 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     omit: tuple[str, ...] = ()  # patterns of paths left out of the root
     units: Units = Units()
     cloud: dict[str, Any] = {}  # /etc/cloud/cloud.cfg.d
+
+    def __post_init__(self) -> None:
+        toml.filled(self, "distro", "release", "suite", "components", "arch",
+                    elements=("apt_options", "omit"))  # fmt: skip
+        if self.disk_gib < 1:
+            raise ValueError(f"disk_gib {self.disk_gib} is not a number of GiB above 0")
+        if unknown := set(self.arch) - set(ARCHES):
+            raise ValueError(
+                f"arch.{min(unknown)}: no such architecture; known: {', '.join(ARCHES)}"
+            )
 
     @property
     def name(self) -> str:
@@ -109,25 +129,25 @@ def load(name: str, where: Path | None = None) -> Recipe:
         base = _read(parent, where)
         if "extends" in base:
             raise UsageError(f"{path}: {parent} extends a recipe itself; extend that one")
+        load(parent, where)  # a mistake of its own is told of its own file
         table = _merged(base, table)
     try:
-        recipe = msgspec.convert(table, Recipe)
-    except msgspec.ValidationError as exc:
+        recipe = toml.convert(table, Recipe)
+    except ValueError as exc:
         raise UsageError(f"{path}: {exc}") from None
     if recipe.name != path.stem:
-        raise UsageError(f"{path}: describes {recipe.name}; call it {recipe.name}.toml")
+        raise UsageError(f"{path}: distro and release are those of {recipe.name}; "
+                         f"call it {recipe.name}.toml")  # fmt: skip
     return recipe
 
 
 def _read(name: str, where: Path | None) -> dict[str, Any]:
     path = (where or folder()) / f"{name}.toml"
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return toml.read(path)
     except FileNotFoundError:
         known = ", ".join(names(where)) or "none"
         raise UsageError(f"no recipe {name!r}; known recipes: {known}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise UsageError(f"{path}: not valid TOML: {exc}") from None
 
 
 def _merged(base: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from harness.distros.base import Distro
-from harness.errors import GuestRefusal, TestbedError
+from harness.errors import GuestRefusal, TestbedError, UsageError
 from harness.guest.guest import Guest
 from harness.guest.session import CommandTimeout, Session
 from harness.image import recipe as recipes
@@ -28,7 +28,7 @@ from harness.image.twins import repository, schema
 from harness.image.twins.repository import NAME, Built
 from harness.image.twins.schema import Twin
 from harness.matrix import TWIN, Cell
-from harness.packages import Repository, manager
+from harness.packages import MANAGERS, Repository, manager
 from harness.packages.apt import Apt
 from harness.rootless import inducing, installing
 
@@ -146,12 +146,26 @@ def standing(cell: Cell, distro: Distro) -> Standing:
     if cell.mode or cell.arch != repository.ARCH:
         return Standing("missing", f"it is written for {distro.id}/{repository.ARCH} alone")
     twin = schema.load(distro.id)
+    _check(twin)
     recipes.load(twin.base).on(cell.arch)
     if lacking := repository.missing_tools(twin):
         return Standing("missing", f"its packages cannot be made without {', '.join(lacking)}")
     if shutil.which(f"qemu-system-{cell.arch}") is None:
         return Standing("missing", f"qemu-system-{cell.arch} is not installed")
     return Standing("ready", f"a stand-in on {twin.base}")
+
+
+def _check(twin: Twin) -> None:
+    """What the definition names and other rooms know; :class:`UsageError`, one line."""
+    path = schema.folder() / f"{twin.name}.toml"
+    if twin.tools.manager not in MANAGERS:
+        raise UsageError(f"{path}: tools.manager: no package manager {twin.tools.manager!r}; "
+                         f"known: {', '.join(MANAGERS)}")  # fmt: skip
+    for name, value in twin.traits.items():
+        try:
+            inducing.find(name, value)
+        except UsageError as error:
+            raise UsageError(f"{path}: traits.{name}: {error.what}") from None
 
 
 def image(distro: Distro, arch: str, cache: Path, progress: Callable[[str], None]) -> Image:

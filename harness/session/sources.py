@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.distros import registry
+from harness.image import recipe
 from harness.image.choose import Choice, Standing, choose
 from harness.image.upstream.catalogue import Upstream
 from harness.matrix import TWIN, Support
@@ -56,5 +57,6 @@ def _with(row: Support, choice: Choice) -> Support:
 
 def _built(row: Support) -> Standing:
     if row.status == "available":
+        recipe.load(registry.of(row.cell).recipe).on(row.cell.arch)  # is there nothing wrong in it?
         return Standing("ready", "built from the distro's packages")
     return Standing("missing", row.reason)

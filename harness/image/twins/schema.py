@@ -8,14 +8,14 @@ about them.
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from harness import paths
 from harness.errors import UsageError
+from harness.image import recipe, toml
 from harness.image.recipe import File
 
 PARTS = "parts"
@@ -36,6 +36,9 @@ class Take(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     replace: dict[str, str] = {}
     optional: bool = False
 
+    def __post_init__(self) -> None:
+        toml.filled(self, "debs", "paths")
+
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Files that go together.  ``post`` are lines for sh, run after the installation."""
@@ -43,6 +46,11 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     take: tuple[Take, ...] = ()
     files: tuple[File, ...] = ()
     post: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        toml.filled(self, elements=("post",))
+        if not (self.take or self.files or self.post):
+            raise ValueError("a part does something: expected take, files or post")
 
 
 class TwinPackage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,6 +65,7 @@ class TwinPackage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     conflicts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        toml.filled(self, "summary", elements=("parts", "requires", "conflicts"))
         for name in (self.name, *self.requires, *self.conflicts):
             if not _NAME.fullmatch(name):
                 raise ValueError(f"{name!r} is no name of a package")
@@ -73,6 +82,9 @@ class Tools(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     commands: dict[str, str] = {}
     hide: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        toml.filled(self, "manager", elements=("debs", "commands", "hide"))
+
 
 class Repository(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the guest finds its packages.  With ``serve`` (a host's name and a path, as in the
@@ -85,6 +97,7 @@ class Repository(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dead: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        toml.filled(self, elements=("dead",))
         if self.format not in FORMATS:
             raise ValueError(f"format {self.format!r} is none of: {', '.join(FORMATS)}")
         if not re.fullmatch(r"[a-z0-9.]+", self.release):
@@ -107,6 +120,10 @@ class Twin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     files: tuple[File, ...] = ()
     traits: dict[str, str] = {}
 
+    def __post_init__(self) -> None:
+        toml.filled(self, "distro", "release", "base", "os_release", "package",
+                    elements=("preinstalled", "traits"))  # fmt: skip
+
     @property
     def name(self) -> str:
         return f"{self.distro}-{self.release}"
@@ -125,7 +142,11 @@ def load(name: str, where: Path | None = None) -> Twin:
     path = (where or folder()) / f"{name}.toml"
     twin = _convert(path, Twin)
     if twin.name != path.stem:
-        raise UsageError(f"{path}: describes {twin.name}; call it {twin.name}.toml")
+        raise UsageError(f"{path}: distro and release are those of {twin.name}; "
+                         f"call it {twin.name}.toml")  # fmt: skip
+    if twin.base not in recipe.names():
+        raise UsageError(f"{path}: base: there is no recipe {twin.base!r}; "
+                         f"known recipes: {', '.join(recipe.names())}")  # fmt: skip
     known = parts(where)
     here = {package.name for package in twin.package}
     for package in twin.package:
@@ -150,12 +171,9 @@ def parts(where: Path | None = None) -> dict[str, Part]:
 
 def _convert(path: Path, kind: type[Document]) -> Document:
     try:
-        table: Any = tomllib.loads(path.read_text("utf-8"))
-        return msgspec.convert(table, kind)
+        return toml.convert(toml.read(path), kind)
     except FileNotFoundError:
         known = ", ".join(names(path.parent)) or "none"
         raise UsageError(f"no twin {path.stem!r}; known twins: {known}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise UsageError(f"{path}: not valid TOML: {exc}") from None
-    except msgspec.ValidationError as exc:
+    except ValueError as exc:
         raise UsageError(f"{path}: {exc}") from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -15,6 +14,7 @@ import msgspec
 
 from harness import paths
 from harness.errors import UsageError
+from harness.image import toml
 from harness.image.upstream.fixes import files
 from harness.image.upstream.schema import Boot, Entry, Fix, Key
 
@@ -98,11 +98,7 @@ def select(patterns: tuple[str, ...], where: Path | None = None) -> list[Upstrea
 def load(path: Path) -> dict[str, Upstream]:
     """The entries of one file; anything wrong is one line with the file and the place."""
     try:
-        raw = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise UsageError(f"{path}: not valid TOML: {exc}") from None
-    try:
-        return _entries(path, raw)
+        return _entries(path, toml.read(path))
     except ValueError as exc:
         raise UsageError(f"{path}: {exc}") from None
 
@@ -111,10 +107,10 @@ def _entries(path: Path, raw: Mapping[str, Any]) -> dict[str, Upstream]:
     if unknown := set(raw) - set(TABLES):
         raise ValueError(f"unknown field `{min(unknown)}`: expected {', '.join(TABLES)}")
     distro = raw.get("distro")
-    if not isinstance(distro, str):
+    if not isinstance(distro, str) or not distro:
         raise ValueError("distro: expected a string such as \"debian\"")
     if distro != path.stem:
-        raise ValueError(f"describes {distro}; call it {distro}.toml")
+        raise ValueError(f"distro is {distro}; call it {distro}.toml")
     if not isinstance(raw.get("title", ""), str):
         raise ValueError("title: expected a string")
     keys = _table(raw, "keys", Key)
@@ -151,8 +147,8 @@ def _table(raw: Mapping[str, Any], table: str, kind: type[Kind]) -> dict[str, Ki
 
 def _convert(raw: object, kind: type[Kind], place: str) -> Kind:
     try:
-        return msgspec.convert(raw, kind)
-    except msgspec.ValidationError as exc:
+        return toml.convert(raw, kind)
+    except ValueError as exc:
         raise ValueError(f"{place}: {exc}") from None
 
 

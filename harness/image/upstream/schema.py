@@ -8,8 +8,10 @@ from datetime import date
 
 import msgspec
 
+from harness.image import toml
 from harness.image.recipe import File
 from harness.image.upstream import urls
+from harness.matrix import ARCHES
 
 PROVENANCES = ("official", "community", "self-built")
 # What is downloaded.  An iso is an installer: catalogued, but there is no disk in it.
@@ -23,7 +25,7 @@ OVER = ("checksum", "image")
 FORMS = ("detached", "clearsigned")
 WHEN = ("before-boot", "first-boot", "before-packages")
 
-_CELL = re.compile(r"[a-z0-9]+-[a-z0-9.-]+/(x86_64|aarch64|s390x)")
+_CELL = re.compile(r"[a-z0-9]+-[a-z0-9.-]+/([a-z0-9_]+)")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _FINGERPRINT = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
 
@@ -150,6 +152,7 @@ class Fix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         _words(self, "why")
+        toml.filled(self, elements=("commands",))
         one_of("when", self.when, WHEN)
         if not self.files and not self.commands:
             raise ValueError("a fix does something: expected files or commands")
@@ -170,8 +173,13 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     notes: str = ""
 
     def __post_init__(self) -> None:
-        if not _CELL.fullmatch(self.cell):
+        found = _CELL.fullmatch(self.cell)
+        if not found:
             raise ValueError(f"cell {self.cell!r} is not of the form debian-12/x86_64")
+        if found[1] not in ARCHES:
+            raise ValueError(
+                f"cell {self.cell!r}: no architecture {found[1]!r}; known: {', '.join(ARCHES)}"
+            )
         one_of("provenance", self.provenance, PROVENANCES)
         one_of("format", self.format, FORMATS)
         if self.end_of_life not in ("rolling", "unknown"):

@@ -15,6 +15,7 @@ from harness.distros.registry import all_distros
 from harness.image import recipe
 from harness.image.twins import schema
 from harness.image.upstream import catalogue
+from harness.matrix import ARCHES
 from harness.packages import MANAGERS
 from tests.unit.cli.conftest import Call, call, place
 
@@ -69,8 +70,11 @@ def test_it_has_what_can_be_booted(distro: Distro) -> None:
         assert distro.twin is not None
 
 
-def test_its_manager_is_known(distro: Distro) -> None:
+def test_its_manager_and_its_architectures_are_known(distro: Distro) -> None:
     assert distro.package_manager in MANAGERS
+    assert set(distro.arches) <= set(ARCHES)
+    assert set(distro.recipe_arches) <= set(distro.arches)
+    assert set(distro.unsupported) <= set(ARCHES)
 
 
 def test_it_has_the_hints_that_scenarios_run_everywhere(distro: Distro) -> None:

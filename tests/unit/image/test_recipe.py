@@ -35,7 +35,7 @@ def test_debian_12_has_no_engine_installed() -> None:
         (("[packages]", "[[files]]\npath = \"etc\"\n[packages]"), "path 'etc' is not absolute"),
         (("[packages]", "[[files]]\npath = \"/a/../b\"\n[packages]"), "is not absolute"),
         (("[packages]", "[[files]]\npath = \"/etc\"\nmode = \"9\"\n[packages]"), "mode '9' is"),
-        (("\"toy\"", "\"joy\""), "describes joy-1; call it joy-1.toml"),
+        (("\"toy\"", "\"joy\""), "those of joy-1; call it joy-1.toml"),
     ],
 )
 def test_a_broken_recipe_is_one_line_that_names_the_file(

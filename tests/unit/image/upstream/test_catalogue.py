@@ -167,7 +167,7 @@ IMAGE, LATEST, PINNED = ("image", 0), ("image", 0, "latest"), ("image", 0, "pinn
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        (("distro",), "other", "describes other; call it other.toml"),
+        (("distro",), "other", "distro is other; call it other.toml"),
         (("image",), [], "expected at least one [[image]]"),
         (("keys", "k", "fingerprint"), "A" * 16, "'AAAAAAAAAAAAAAAA' is not a full fingerprint"),
         (("keys", "k", "signing"), "a" * 40, "not a full fingerprint"),

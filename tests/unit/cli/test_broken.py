@@ -1,0 +1,124 @@
+"""Broken files and unknown names on the command line: one line, exit status 4, no traceback."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.image import recipe
+from harness.image.twins import schema
+from harness.image.upstream import catalogue
+from tests.unit.cli.conftest import Call
+
+ROOT = Path(__file__).parents[3]
+Copied = Callable[[str], Path]
+
+
+@pytest.fixture
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Copied:
+    """A copy of a directory of data that the commands read instead."""
+
+    def copy(kind: str) -> Path:
+        module = {"catalogue": catalogue, "twins": schema, "recipes": recipe}[kind]
+        where = tmp_path / kind
+        shutil.copytree(module.folder(), where)
+        monkeypatch.setattr(module, "folder", lambda: where)
+        return where
+
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("kind", "file", "old", "new", "said"),
+    [
+        ("catalogue", "debian", 'disk = "virtio"', "disk = 7", "`str`, got `int` - at `$.disk`"),
+        ("catalogue", "debian", "debian-12/x86_64", "debian-12/riscv64",
+         "'debian-12/riscv64': no architecture 'riscv64'; known: x86_64, aarch64, s390x"),
+        ("twins", "photon-4", 'manager = "tdnf"', 'manager = "emerge"',
+         "tools.manager: no package manager 'emerge'; known: apt,"),
+        ("twins", "photon-4", 'userns-clone = "0"', 'shoe-size = "0"', "traits.shoe-size: "),
+        ("twins", "photon-4", 'subordinate-uids = "none"', 'user-session = "maybe"',
+         "traits.user-session: trait user-session cannot be given the value 'maybe'"),
+        ("twins", "photon-4", 'base = "debian-11"', 'base = "debian-3"',
+         "base: there is no recipe 'debian-3'; known recipes: debian-11,"),
+        ("twins", "parts", "[[runc.take]]", "[[runc.tale]]", "unknown field `tale` - at `$.runc`"),
+        ("recipes", "debian-12", "[arch.x86_64]", "[arch.riscv64]",
+         "arch.riscv64: no such architecture; known: x86_64, aarch64, s390x"),
+        ("recipes", "debian-12", "disk_gib = 8", "disk_gib = 0", "disk_gib 0 is not a number"),
+        ("recipes", "debian-13", '"trixie"', "13", "`str`, got `int` - at `$.suite`"),
+    ],
+)  # fmt: skip
+def test_a_broken_file(
+    call: Call, copied: Copied, kind: str, file: str, old: str, new: str, said: str
+) -> None:
+    path = copied(kind) / f"{file}.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    result = call("matrix")
+    assert result.exit_code == 4, result.output
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"harness: {path}: "), line
+    assert said in line
+
+
+def test_a_file_that_cannot_be_read(call: Call, copied: Copied) -> None:
+    path = copied("catalogue") / "debian.toml"
+    path.unlink()
+    path.mkdir()
+    result = call("matrix")
+    assert (result.exit_code, result.stderr) == (
+        4, f"harness: {path}: cannot be read: Is a directory\n"
+    )  # fmt: skip
+
+
+UNKNOWN = [
+    (("--arch", "riscv64"), "no architecture matches 'riscv64'; known: aarch64, s390x, x86_64"),
+    (("--cell", "debian-12/riscv64"), "no cell matches 'debian-12/riscv64'; the nearest: debian-1"),
+    (("--distro", "nosuch"), "no distro matches 'nosuch'; known distros: arch-rolling, "),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), UNKNOWN)
+def test_a_name_that_nothing_has(call: Call, words: tuple[str, ...], said: str) -> None:
+    result = call("matrix", *words)
+    assert result.exit_code == 4
+    first, *rest = result.stderr.splitlines()
+    assert first.startswith(f"harness: {said}")
+    assert rest == ["  $ harness matrix"]
+
+
+@pytest.mark.parametrize(("words", "said"), UNKNOWN)
+def test_through_pytest(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    result = _pytest(*words, cwd=tmp_path)
+    assert result.returncode == 4
+    assert said in result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_a_broken_catalogue_through_pytest(
+    copied: Copied, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = copied("catalogue")
+    path = where / "debian.toml"
+    path.write_text(path.read_text().replace('disk = "virtio"', "disk = 7", 1))
+    monkeypatch.setenv(catalogue.VARIABLE, str(where))
+    result = _pytest("--cell", "debian-12/x86_64", cwd=tmp_path)
+    assert result.returncode == 4, result.stdout + result.stderr
+    assert f"{path}: boot.genericcloud-amd64: Expected `str`, got `int`" in result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+
+
+def _pytest(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [
+        sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist",
+        "scenarios/test_ports.py", *words, "--run-dir", str(cwd / "run"),
+        "--cache-dir", str(cwd / "cache"),
+    ]  # fmt: skip
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -16,6 +16,7 @@ from harness.errors import UsageError
 from harness.hypervisor.leases import Lease, Leases
 from harness.hypervisor.saved import StateStore
 from harness.image.store import list_images, remove
+from harness.image.twins import cached
 from harness.paths import Cache
 from harness.paths import cache as cache_at
 from harness.results.terminal import make_console
@@ -29,9 +30,9 @@ DAY, GIB = 86_400.0, 1 << 30
 @cache_option
 @click.pass_context
 def cache(ctx: click.Context, cache_dir: str | None) -> None:
-    """Show what is cached: images, saved states, guests.
+    """Show what is cached: images, packages of twins, saved states, guests.
 
-    Runs keep the cache small by themselves: states that nobody used for two weeks go, and the
+    Runs keep the cache small by themselves: what nobody used for two weeks goes, and the
     oldest beyond 40 GiB or half of the room that the disk has.
 
     \b
@@ -75,15 +76,16 @@ def reap(place: Cache, kept: str | None) -> None:
 @cache.command()
 @click.option("--max-age", type=click.FloatRange(min=0), metavar="DAYS",
               default=STATE_MAX_AGE / DAY, show_default=True,
-              help="states that were not used for so long go")
+              help="what was not used for so long goes")
 @click.option("--max-size", type=click.FloatRange(min=0), metavar="GIB",
               show_default=f"{STATE_MAX_BYTES >> 30}, or half of what the disk has",
-              help="then the longest unused go, until the rest fits")
+              help="then the longest unused states go, until the rest fits")
 @click.pass_obj
 def evict(place: Cache, max_age: float, max_size: float | None) -> None:
-    """Remove old states, states whose image is gone, and what dead processes left.
+    """Remove old states and packages of twins, states whose image is gone, and what dead
+    processes left.
 
-    States used within the last hour stay, as a run may be about to use them again.
+    What was used within the last hour stays, as a run may be about to use it again.
 
     \b
     Example:
@@ -96,7 +98,8 @@ def evict(place: Cache, max_age: float, max_size: float | None) -> None:
 
 @cache.command()
 @click.option("--states", is_flag=True, help="saved states")
-@click.option("--images", is_flag=True, help="images, and the states on top of them")
+@click.option("--images", is_flag=True, help="images, the packages of twins made of them, and "
+              "the states on top of them")
 @click.option("--all", "everything", is_flag=True, help="both, logs of shells, and what libvirt "
               "learned of QEMU")
 @click.pass_obj
@@ -129,6 +132,8 @@ def _clear_images(place: Cache) -> None:
             continue
         remove(entry)
         click.echo(f"removed the image of {entry.cell}")
+    if gone := cached.evict(place.twins, 0.0):
+        click.echo(f"removed the packages of {_number(len(gone), 'twin')}")
     for folder, damaged, _ in scan(place):
         if damaged is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -141,15 +146,24 @@ def _show(place: Cache) -> None:
     images = scan(place)
     states = StateStore(place.states).all()
     leases = Leases(place.leases).all()
-    total = sum(size(folder) for folder, _, _ in images) + sum(s.size for s in states)
+    twins = cached.repositories(place.twins)
+    total = sum(size(folder) for folder, _, _ in images)
+    total += sum(state.size for state in states) + sum(one.size for one in twins)
     free = shutil.disk_usage(place.images).free
-    console.print(Text(f"{place.root}: {size_of(total)} in images and states, "
+    console.print(Text(f"{place.root}: {size_of(total)} in images, states and packages, "
                        f"{size_of(free)} free"), soft_wrap=True)  # fmt: skip
     if images:
         table = _table("image", "state", "size")
         for folder, entry, condition in images:
             name = entry.cell if entry else folder.name
             table.add_row(name, condition, size_of(size(folder)))
+        console.print()
+        console.print(table)
+    if twins:
+        table = _table("packages of the twin", "key", "made", "used", "size")
+        for one in twins:
+            table.add_row(one.twin, one.key[:8], f"{ago(now - one.made)} ago",
+                          f"{ago(now - one.used)} ago", size_of(one.size))  # fmt: skip
         console.print()
         console.print(table)
     if states:

@@ -131,7 +131,7 @@ def locked(target: Path, progress: Progress, doing: str = "built") -> Iterator[N
     """The kernel drops the lock with its holder, so a killed builder blocks nobody."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(_lock_path(target))
+        lock = FileLock(lock_path(target))
         holder = target.parent / f".{target.name}.pid"
         try:
             lock.acquire(timeout=0)
@@ -150,7 +150,8 @@ def locked(target: Path, progress: Progress, doing: str = "built") -> Iterator[N
         lock.release()
 
 
-def _lock_path(target: Path) -> Path:
+def lock_path(target: Path) -> Path:
+    """The file that whoever makes or removes *target* holds."""
     return target.with_name(f".{target.name}.lock")
 
 
@@ -161,7 +162,7 @@ def sweep(target: Path) -> None:
         if name == target.name:
             debian.delete(left)
         else:
-            with suppress(Timeout), FileLock(_lock_path(target.with_name(name)), timeout=0):
+            with suppress(Timeout), FileLock(lock_path(target.with_name(name)), timeout=0):
                 debian.delete(left)
 
 

@@ -20,6 +20,7 @@ from harness.hypervisor.leases import Leases, qemu_processes
 from harness.hypervisor.saved import SavedState, StateStore
 from harness.image.model import Image
 from harness.image.store import list_images
+from harness.image.twins import cached
 from harness.paths import Cache
 from harness.rootless.lab import STATE_MAX_AGE, STATE_MAX_BYTES
 
@@ -35,6 +36,7 @@ class Removed:
     states: tuple[str, ...] = ()
     guests: tuple[str, ...] = ()
     logs: tuple[str, ...] = ()
+    twins: tuple[str, ...] = ()
     unfinished: int = 0
 
     def __str__(self) -> str:
@@ -42,6 +44,7 @@ class Removed:
         numbers = {
             "saved states": len(self.states), "unfinished states": self.unfinished,
             "directories of ended guests": len(self.guests), "logs": len(self.logs),
+            "packages of twins": len(self.twins),
         }  # fmt: skip
         return "; ".join(f"{what}: {number}" for what, number in numbers.items() if number)
 
@@ -51,8 +54,8 @@ def keep_house(
     quiet: float = QUIET,
 ) -> Removed:  # fmt: skip
     """Remove states unused for *max_age* seconds, the longest unused until *max_bytes* (of
-    itself :func:`room`) hold the rest, those that nothing can restore any more, and what dead
-    processes left."""
+    itself :func:`room`) hold the rest, those that nothing can restore any more, packages of twins
+    that nobody used for so long, and what dead processes left."""
     store = StateStore(cache.states)
     max_bytes = room(cache) if max_bytes is None else max_bytes
     unfinished = store.sweep()
@@ -65,8 +68,9 @@ def keep_house(
         store.evict(max_age=max_age, max_bytes=max_bytes, keep=kept)
         gone = [*sorted(before - _keys(store)), *_unreadable(store, quiet)]
     return Removed(
-        tuple(gone), tuple(_abandoned(cache)), tuple(_old_logs(cache, max_age)), unfinished
-    )
+        tuple(gone), tuple(_abandoned(cache)), tuple(_old_logs(cache, max_age)),
+        tuple(cached.evict(cache.twins, max(max_age, quiet))), unfinished,
+    )  # fmt: skip
 
 
 def room(cache: Cache) -> int:

@@ -17,6 +17,7 @@ from harness.errors import TestbedError
 from harness.image import debian, process, store
 from harness.image.model import Image
 from harness.image.twins import deb, debs, pacman, rpm, schema
+from harness.image.twins.cached import TAR, VERSIONS, touch
 from harness.image.twins.debs import Deb
 from harness.image.twins.package import Package
 from harness.image.twins.schema import Part, Take, Twin, TwinPackage
@@ -25,7 +26,7 @@ Progress = Callable[[str], None]
 ARCH = "x86_64"
 SCHEMA = 1  # raise it when the builder would make something else of the same definition
 NAME = "twin"  # of the repository, in the guest
-TAR, VERSIONS, LOG = "repository.tar", "versions.json", "build.log"
+LOG = "build.log"
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def ensure(twin: Twin, image: Image, cache: Path, progress: Progress) -> Built:
         if not (target / VERSIONS).exists():
             progress(f"{twin.name}: making the twin's packages of {image.cell}'s")
             _build(twin, image, target)
+        touch(target)
     return Built(target / TAR, name, msgspec.json.decode((target / VERSIONS).read_bytes()))
 
 

@@ -176,6 +176,19 @@ def test_a_damaged_image_is_shown_and_cleared(call: Call, place: Path) -> None:
     assert not folder.exists()
 
 
+def test_packages_of_twins_are_shown_and_cleared(call: Call, place: Path) -> None:
+    folder = place / "twins" / "photon-4-0123456789ab"
+    folder.mkdir(parents=True)
+    for name in ("repository.tar", "versions.json"):
+        (folder / name).write_bytes(b"x" * 5000)
+    shown = call("cache").stdout
+    assert "packages of the twin" in shown
+    assert "photon-4" in shown
+    assert "01234567 " in shown
+    assert "removed the packages of 1 twin\n" in call("cache", "clear", "--images").stdout
+    assert "photon-4" not in call("cache").stdout
+
+
 def test_a_cache_that_cannot_be_made(call: Call, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     result = call("cache", "--cache-dir", str(tmp_path / "file"))

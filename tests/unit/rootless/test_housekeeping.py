@@ -12,6 +12,7 @@ import pytest
 from harness.hypervisor.leases import Leases
 from harness.hypervisor.saved import DISK, MEMORY, META, SEED, StateStore
 from harness.image.model import Image
+from harness.image.twins import cached
 from harness.paths import Cache
 from harness.rootless import housekeeping
 from harness.rootless.housekeeping import clear_states, keep_house, room
@@ -132,6 +133,18 @@ def test_leftovers_of_dead_processes(place: Cache) -> None:
     removed = keep_house(place)
     assert (removed.guests, removed.logs, removed.unfinished) == (("dead",), ("log",), 1)
     assert {path.name for path in guests.iterdir()} == {"leased", "new"}
+
+
+def test_packages_of_twins_go_with_the_rest(place: Cache) -> None:
+    for name, days in (("photon-4-aa", 20), ("photon-4-bb", 0)):
+        folder = place.twins / name
+        folder.mkdir()
+        for file in (cached.TAR, cached.VERSIONS):
+            (folder / file).touch()
+            age(folder / file, days * DAY)
+    removed = keep_house(place)
+    assert (removed.twins, str(removed)) == (("photon-4-aa",), "packages of twins: 1")
+    assert keep_house(place, max_age=0).twins == ()  # used within the hour
 
 
 def test_clearing(place: Cache) -> None:

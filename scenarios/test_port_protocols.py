@@ -1,0 +1,159 @@
+"""What a published port carries beside TCP over IPv4, and whose address the container sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from harness.errors import TestbedError
+from harness.guest.guest import Guest
+from harness.guest.session import CommandTimeout, Result, Session
+from harness.rootless import attempt, cable, kit
+from harness.rootless.engine import Docker
+from harness.rootless.expectations import forwarding, ports
+from harness.session.decide import Decider
+
+pytestmark = [pytest.mark.ports]
+
+NAME = "answerer"
+UP = "up"
+# Answers each connection and each datagram with the address that it comes from.
+SERVER = f"""
+import socket, threading
+
+def stream():
+    try:
+        listener = socket.socket(socket.AF_INET6)
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.bind(("::", 80))
+    except OSError:  # no IPv6 in the container
+        listener = socket.socket()
+        listener.bind(("0.0.0.0", 80))
+    listener.listen()
+    while True:
+        connection, client = listener.accept()
+        connection.sendall(client[0].replace("::ffff:", "").encode())
+        connection.close()
+
+threading.Thread(target=stream, daemon=True).start()
+datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+datagrams.bind(("0.0.0.0", 80))
+print("{UP}", flush=True)
+while True:
+    _, client = datagrams.recvfrom(100)
+    datagrams.sendto(client[0].encode(), client)
+"""
+ASK = """
+import socket, sys
+
+protocol, host, port = sys.argv[1:]
+kind = socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM
+client = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind)
+client.settimeout(10)
+client.connect((host, int(port)))
+if protocol == "udp":
+    client.send(b"who am I?")
+print(client.recv(100).decode())
+"""
+PYTHON = """
+for directory in /usr /lib /lib64; do [ ! -e $directory ] || echo $directory; done
+command -v python3
+"""
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port of the machine behind which :data:`SERVER` listens."""
+
+    protocol: str
+    number: int
+
+    @property
+    def option(self) -> str:
+        return f"{self.number}:80/{self.protocol}"
+
+
+TCP, UDP = Port("tcp", 8080), Port("udp", 5353)
+
+
+def serve(guest: Guest, docker: Docker) -> Result:
+    """The server in a container, with the machine's Python, published on both ports."""
+    *directories, python = guest.user.sh(PYTHON).stdout.split()
+    mounts = [word for name in directories for word in ("-v", f"{name}:{name}:ro")]
+    started = docker(
+        "run", "-d", "--name", NAME, "-p", TCP.option, "-p", UDP.option, *mounts, "busybox",
+        python, "-I", "-c", SERVER, check=False,
+    )  # fmt: skip
+    if started.ok:
+        try:
+            guest.wait_until(lambda: UP in docker("logs", NAME).stdout, "the server", 15, pause=0.5)
+        except CommandTimeout as error:
+            log = docker("logs", NAME, check=False).transcript
+            raise TestbedError("the server in the container does not start", detail=log) from error
+    return started
+
+
+def ask(session: Session, port: Port, host: str, *through: str) -> Result:
+    """The address that the container saw, or why there is no answer."""
+    return session.run(
+        *through, "python3", "-I", "-", port.protocol, host, str(port.number), input=ASK,
+        check=False,
+    )  # fmt: skip
+
+
+def word(started: Result, answer: Result) -> str:
+    if started.ok:
+        return "answers" if answer.ok else "no answer"
+    return "refused" if ports.REFUSED in started.stderr else "failed"
+
+
+def whose(guest: Guest) -> tuple[str, str]:
+    """Whose address the container sees when another machine asks for it."""
+    answers = [ask(guest.root, port, cable.NEAR, *cable.ELSEWHERE) for port in (TCP, UDP)]
+    evidence = "\n".join(answer.transcript for answer in answers)
+    if not all(answer.ok for answer in answers):
+        return "no answer", evidence
+    seen = {answer.stdout.strip() for answer in answers}
+    if seen == {cable.FAR}:
+        return forwarding.CLIENT, evidence
+    return ("differs by protocol" if cable.FAR in seen else forwarding.OTHER), evidence
+
+
+@pytest.mark.claims("P15.udp", "P15.tcp6", "P15.source", "P15.udp_low_port")
+def test_protocols(guest: Guest, docker: Docker, decide: Decider) -> None:
+    """UDP is served as TCP is, IPv6 as IPv4, and the container does not see who asks."""
+    low = docker.run("-p", "53:80/udp", "busybox", "true", check=False)
+    refused = "refused" if ports.REFUSED in low.stderr else "failed"
+    decide("P15.udp_low_port", "published" if low.ok else refused, low)
+
+    started = serve(guest, docker)
+    answer = ask(guest.user, UDP, "127.0.0.1")
+    decide("P15.udp", word(started, answer), f"{started.stderr}\n{answer.transcript}")
+    if guest.root.run("grep", "-q", ".", "/proc/net/if_inet6", check=False).ok:
+        answer = ask(guest.user, TCP, "::1")
+        listening = guest.user.sh("ss -lnt 2>&1", check=False)
+        decide("P15.tcp6", word(started, answer), f"{listening.transcript}\n{answer.transcript}")
+    else:
+        decide.not_applicable("P15.tcp6", "the machine has no IPv6")
+    cable.lay(guest)
+    decide("P15.source", *whose(guest))
+
+
+@pytest.mark.nightly
+@pytest.mark.claims("M29.port_driver_chosen", "P15.source_slirp4netns", "P15.exit_slirp4netns")
+def test_port_driver_slirp4netns(guest: Guest, docker: Docker, decide: Decider) -> None:
+    """The port driver can be chosen, and slirp4netns's shows the container who asks."""
+    variable = {"DOCKERD_ROOTLESS_ROOTLESSKIT_PORT_DRIVER": "slirp4netns"}
+    tried = attempt.begin(guest, env=variable)
+    arguments = kit.arguments(guest)
+    chosen = kit.option(arguments, "port-driver") or "none"
+    if tried.outcome != "starts":
+        chosen = tried.outcome
+    decide("M29.port_driver_chosen", chosen, f"{tried.evidence}\n{arguments.transcript}")
+    low = docker.run("-p", "80:80", "busybox", "true", check=False)
+    decide("P15.exit_slirp4netns", low.exit_status, low)
+    cable.lay(guest)
+    started = serve(guest, docker)
+    seen, evidence = whose(guest) if started.ok else (word(started, started), "")
+    decide("P15.source_slirp4netns", seen, f"{started.stderr}\n{evidence}")

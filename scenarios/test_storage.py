@@ -6,13 +6,14 @@ import pytest
 
 from harness.guest.guest import Guest
 from harness.guest.session import Result
-from harness.rootless import attempt
+from harness.rootless import attempt, inducing, installing
 from harness.rootless.attempt import Attempt
 from harness.rootless.engine import Docker
 from harness.session.decide import Decider
 
 pytestmark = [pytest.mark.storage]
 
+LEFT_BEHIND = 'mkdir -p "$1/overlay2/layer" "$1/fuse-overlayfs/layer"'
 LAYER = "tar -c -C /etc hostname | docker import - left"
 
 
@@ -51,15 +52,56 @@ def test_driver(docker: Docker, decide: Decider) -> None:
     decide("M11", named.stdout.strip(), named)
 
 
+def chosen(guest: Guest, docker: Docker) -> tuple[str, str]:
+    """What a daemon with an empty data root and nothing to obey takes, or how it fails."""
+    tried = begin(guest, data_root(guest))
+    if tried.outcome != "starts":
+        return tried.outcome, tried.evidence
+    named = driver_of(docker)
+    return named.stdout.strip(), named.transcript
+
+
 @pytest.mark.claims("M11.fresh")
 def test_fresh_data_root(guest: Guest, docker: Docker, decide: Decider) -> None:
     """A daemon with nothing to find and nothing to obey chooses by what the kernel can do."""
-    tried = begin(guest, data_root(guest))
-    if tried.outcome != "starts":
-        decide("M11.fresh", tried.outcome, tried.evidence)
+    decide("M11.fresh", *chosen(guest, docker))
+
+
+@pytest.mark.claims("M11.without_fuse-overlayfs")
+def test_without_fuse_overlayfs(guest: Guest, docker: Docker, decide: Decider) -> None:
+    """Without its binary fuse-overlayfs is not chosen; where it would be, vfs is."""
+    if guest.facts.binary("fuse-overlayfs"):
+        installing.hide(guest.root, "fuse-overlayfs")
+    decide("M11.without_fuse-overlayfs", *chosen(guest, docker))
+
+
+@pytest.mark.nightly
+@pytest.mark.claims("M11.without_fuse_device")
+def test_without_fuse_device(guest: Guest, docker: Docker, decide: Decider) -> None:
+    """What is chosen without /dev/fuse, and whether it can hold a container."""
+    guest.root.sh("rm -f /dev/fuse")
+    driver, evidence = chosen(guest, docker)
+    layer = guest.user.sh(LAYER, env=docker.env, check=False)
+    made = docker("create", "left", "true", check=False)
+    observed = driver if made.ok else f"{driver}, no container"
+    transcript = f"{evidence}\n{layer.transcript}\n{made.transcript}"
+    decide("M11.without_fuse_device", observed, transcript)
+
+
+@pytest.mark.state("prepared")
+@pytest.mark.claims("M11.permit_mounts")
+def test_permit_mounts(guest: Guest, docker: Docker, decide: Decider) -> None:
+    """Debian's older kernels mount overlays for users when a parameter of the module says so."""
+    try:
+        induced = inducing.induce(guest, "overlay-in-userns", "yes")
+    except inducing.CannotInduce as error:
+        decide.not_applicable("M11.permit_mounts", error.what)
         return
-    named = driver_of(docker)
-    decide("M11.fresh", named.stdout.strip(), named)
+    if not induced.done:
+        decide.not_applicable("M11.permit_mounts", f"{induced}, without any parameter")
+        return
+    driver, evidence = chosen(guest, docker)
+    decide("M11.permit_mounts", driver, f"{induced.done}\n{evidence}")
 
 
 @pytest.mark.claims("M11.overlay2")
@@ -78,6 +120,16 @@ def test_fuse_overlayfs_asked_for(guest: Guest, docker: Docker, decide: Decider)
 def test_vfs_asked_for(guest: Guest, docker: Docker, decide: Decider) -> None:
     """vfs can be asked for everywhere."""
     decide("M11.vfs", *asked_for(guest, docker, "vfs"))
+
+
+@pytest.mark.nightly
+@pytest.mark.claims("M11.two_left")
+def test_data_of_two_drivers(guest: Guest, decide: Decider) -> None:
+    """A daemon that finds the data of two drivers asks which of them is meant."""
+    root = data_root(guest)
+    guest.user.sh(LEFT_BEHIND, root)
+    tried = begin(guest, root)
+    decide("M11.two_left", tried.outcome, tried.evidence)
 
 
 @pytest.mark.claims("M11.reused")

@@ -17,6 +17,7 @@ from harness.session.decide import Decider
 pytestmark = [pytest.mark.identity]
 
 ENOUGH = 65536
+EXAMPLE = 231072  # where the manual's example lets them start
 # An image archive of one layer with one file of the given owner.
 LAYER = """
 import hashlib, io, json, sys, tarfile
@@ -72,14 +73,22 @@ def highest(ranges: list[MappedRange]) -> int:
     return max((r.last for r in ranges), default=-1)
 
 
+def outside(guest: Guest, ranges: list[MappedRange]) -> str:
+    """The first range of the host's ids that is not the user's own id."""
+    own = guest.facts.uid
+    found = next((r for r in ranges if not (r.outside == own and r.count == 1)), None)
+    return f"{found.outside}-{found.outside + found.count - 1}" if found else "none"
+
+
 def daemon_pid(guest: Guest) -> str:
     found = guest.root.run("pgrep", "-o", "-x", "-u", guest.access.user, "dockerd")
     return found.stdout.strip()
 
 
-def give_ids(guest: Guest, count: int) -> None:
+def give_ids(guest: Guest, count: int, start: int | None = None) -> None:
     """Let the user have *count* subordinate ids of either kind, and nobody else any."""
-    start = guest.facts.subuid[0].start if guest.facts.subuid else 100000
+    if start is None:
+        start = guest.facts.subuid[0].start if guest.facts.subuid else 100000
     line = f"{guest.access.user}:{start}:{count}\n"
     done = guest.root.run("tee", "/etc/subuid", "/etc/subgid", input=line, check=False)
     assert done.ok, done.transcript
@@ -110,10 +119,7 @@ def test_daemon(guest: Guest, docker: Docker, decide: Decider) -> None:
     gids = id_map(guest.root.read(str(proc / "gid_map")))
     mapped = sum(r.count for r in uids) - sum(r.inside <= 0 <= r.last for r in uids)
     decide("D6", mapped, maps)
-    own = guest.facts.uid
-    outer = next((r for r in uids if not (r.outside == own and r.count == 1)), None)
-    text = f"{outer.outside}-{outer.outside + outer.count - 1}" if outer else "none"
-    decide("D7", text, maps)
+    decide("D7", outside(guest, uids), maps)
     decide("P6.high_id", min(highest(uids), highest(gids)), maps)
 
     script = "cat /proc/self/uid_map; echo; cat /proc/self/gid_map"
@@ -136,9 +142,9 @@ def test_check_counts(guest: Guest, decide: Decider) -> None:
     decide("P6.accepted_65536", exact.outcome, exact.evidence)
 
 
-def at_and_above(guest: Guest, decide: Decider, count: int) -> None:
+def at_and_above(guest: Guest, decide: Decider, count: int, start: int | None = None) -> None:
     """Load a layer with the highest id that *count* ids allow, and one with the next."""
-    give_ids(guest, count)
+    give_ids(guest, count, start)
     engine.restart(guest)
     for owner in (count, count + 1):
         seen, evidence = load(guest, owner, f"{owner}-of-{count}")
@@ -151,10 +157,12 @@ def test_one_id_too_few(guest: Guest, decide: Decider) -> None:
     at_and_above(guest, decide, ENOUGH - 1)
 
 
-@pytest.mark.claims("P6.load_65536_of_65536", "P6.load_65537_of_65536")
+@pytest.mark.claims("P6.load_65536_of_65536", "P6.load_65537_of_65536", "D7.example")
 def test_documented_ids(guest: Guest, decide: Decider) -> None:
-    """With the documented number of ids, the highest is usable, and the next is not."""
-    at_and_above(guest, decide, ENOUGH)
+    """With the documented ids, the highest is usable, and the next is not."""
+    at_and_above(guest, decide, ENOUGH, EXAMPLE)
+    look = guest.root.run("cat", f"/proc/{daemon_pid(guest)}/uid_map")
+    decide("D7.example", outside(guest, id_map(look.stdout)), look)
 
 
 @pytest.mark.claims("M5", "M5.too_small")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -41,7 +42,7 @@ def test_info(docker: Docker, decide: Decider) -> None:
     decide("M25", info["CgroupDriver"], f"CgroupDriver: {info['CgroupDriver']}\n{evidence}")
 
 
-@pytest.mark.claims("D19.context", "D14")
+@pytest.mark.claims("D19.context", "D14", "D13.unit_requires")
 def test_installed(guest: Guest, docker: Docker, decide: Decider) -> None:
     """Installing leaves a unit of the user's own, and a context that the client uses."""
     shown = guest.user.run("env", "-u", "DOCKER_HOST", "-u", "DOCKER_CONTEXT", "docker", "info",
@@ -59,6 +60,9 @@ def test_installed(guest: Guest, docker: Docker, decide: Decider) -> None:
     )  # fmt: skip
     home = guest.user.sh('printf %s "$HOME"').stdout
     decide("D14", places.stdout.strip().removeprefix(f"{home}/") or "none", places)
+    unit = guest.user.sh('cat "$HOME/$1"', UNIT, check=False)
+    named = re.search(r"^Requires=.*\bdbus\.socket\b", unit.stdout, re.MULTILINE) is not None
+    decide("D13.unit_requires", named if unit.ok else "no unit", unit)
 
 
 @pytest.mark.claims("M13.profile", "M12.top")

@@ -38,10 +38,11 @@ def tool(guest: Guest, *arguments: str, session: Session | None = None) -> ToolR
     return setuptool.run(session or guest.user, *arguments, path=guest.facts.setuptool)
 
 
-def refused_install(guest: Guest, decide: Decider, key: str) -> None:
+def refused_install(guest: Guest, decide: Decider, key: str) -> ToolResult:
     """Run `install` where it is expected to stop early, and decide *key* by what it says."""
     result = tool(guest, "install")
     decide(key, installing.outcome(guest, result), result.transcript)
+    return result
 
 
 @pytest.mark.claims("P8", "P8.commands", "P8.as_root", "P12", "P12.exit", "D8.unknown_command",
@@ -72,7 +73,7 @@ def test_words(guest: Guest, decide: Decider) -> None:
 
 
 @pytest.mark.claims("D8.newuidmap", "D8.uninstall_blocked", "P9", "D8.iptables",
-                    "P12.missing_rootlesskit", "D8.not_on_path")  # fmt: skip
+                    "D8.iptables_way_out", "P12.missing_rootlesskit", "D8.not_on_path")  # fmt: skip
 def test_missing_programs(guest: Guest, decide: Decider) -> None:
     """For each missing program that the tool looks for it prints what root has to run."""
     installing.hide(guest.root, "newuidmap")
@@ -87,7 +88,9 @@ def test_missing_programs(guest: Guest, decide: Decider) -> None:
     installing.show(guest.root, "newuidmap")
 
     installing.hide(guest.root, "iptables")
-    refused_install(guest, decide, "D8.iptables")
+    refused = refused_install(guest, decide, "D8.iptables")
+    named = "--skip-iptables" in refused.stdout + refused.stderr
+    decide("D8.iptables_way_out", "named" if named else "not named", refused.transcript)
     installing.show(guest.root, "iptables")
 
     installing.hide(guest.root, "rootlesskit")

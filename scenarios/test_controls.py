@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from harness.errors import TestbedError
 from harness.guest.guest import Guest
-from harness.guest.session import CommandTimeout
-from harness.rootless import engine
+from harness.rootless import rootful
 from harness.rootless.audit import watch
 from harness.rootless.engine import Docker
 from harness.rootless.looking import ROOTFUL_SOCKET, Look, confinement, look, look_at
@@ -17,7 +13,6 @@ from harness.session.decide import Decider
 
 pytestmark = [pytest.mark.audit]
 
-START_SECONDS = 60.0
 # A container runtime that is root only while it sets up: it is given root by the setuid bit,
 # makes namespaces that root owns, and hands the container over to the user.
 SETUID_RUNTIME = """
@@ -40,9 +35,9 @@ def test_rootful(guest: Guest, decide: Decider) -> None:
     Told apart are a container process that is not root, a user who is let in by the group, and
     a container whose root is remapped; and there AppArmor confines the container.
     """
-    rootful = _start_rootful(guest)
+    daemon = rootful.start(guest)
     user = f"{guest.facts.uid}:{guest.facts.uid}"
-    seen = look(guest, rootful, ROOTFUL_SOCKET, "--user", user, subject="docker run --user")
+    seen = look(guest, daemon, ROOTFUL_SOCKET, "--user", user, subject="docker run --user")
     for key in ("R3", "R13"):
         decide(key, seen.verdict, str(seen.report))
     decide("M13.rootful_control", confinement(seen.label), f"attr/current: {seen.label}")
@@ -50,9 +45,8 @@ def test_rootful(guest: Guest, decide: Decider) -> None:
     seen = _as_member(guest)
     decide("R12", seen.verdict, str(seen.report))
 
-    guest.root.write("/etc/docker/daemon.json", json.dumps({"userns-remap": "default"}))
-    _start_rootful(guest)
-    seen = look(guest, rootful, ROOTFUL_SOCKET, subject="userns-remap")
+    rootful.start(guest, {"userns-remap": "default"})
+    seen = look(guest, daemon, ROOTFUL_SOCKET, subject="userns-remap")
     assert seen.report.test(4).passed, f"nothing is remapped: {seen.report}"
     decide("R14", seen.verdict, str(seen.report))
 
@@ -69,20 +63,6 @@ def _as_member(guest: Guest) -> Look:
     finally:
         login.close()
         guest.root.run("gpasswd", "-d", user, "docker", check=False)
-
-
-def _start_rootful(guest: Guest) -> Docker:
-    """The system's daemon, started or started anew, with the image."""
-    rootful = engine.rootful(guest)
-    result = guest.root.run(
-        "systemctl", "restart", "docker.service", timeout=START_SECONDS, check=False
-    )
-    try:
-        guest.wait_until(rootful.answers, "the rootful daemon's answer", START_SECONDS)
-    except CommandTimeout as error:
-        raise TestbedError("the rootful daemon does not start", detail=result.transcript) from error
-    rootful.import_image()
-    return rootful
 
 
 @pytest.mark.state("prepared")

@@ -1,0 +1,70 @@
+"""Overlay networks: what a swarm of one node does with the system's daemon, and with a user's."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from harness.guest.guest import Guest
+from harness.guest.session import Result
+from harness.rootless import cable, engine, rootful
+from harness.rootless.engine import Docker
+from harness.session.decide import Decider
+
+pytestmark = [pytest.mark.network, pytest.mark.nightly]
+
+NETWORK = "across"
+PEER = "peer"
+SECONDS = 60.0
+SLOW = "attaching to network failed"
+AGAIN = 4
+STACK = "10.0.2.100"  # slirp4netns gives it to the namespace of the daemon
+
+
+def attaches(docker: Docker, address: str) -> tuple[str, str]:
+    """Make a swarm and an overlay network in it, and let one container on it ping another:
+    ``works`` or ``does not work``, and what was tried."""
+    steps = (
+        ("swarm", "init", "--advertise-addr", address),
+        ("network", "create", "--driver", "overlay", "--attachable", NETWORK),
+        ("run", "-d", "--name", PEER, "--network", NETWORK, engine.IMAGE, "sleep", "600"),
+        ("run", "--name", "asker", "--network", NETWORK, engine.IMAGE, "ping", "-c", "3", PEER),
+    )
+    transcript = ""
+    for words in steps:
+        result = patiently(docker, *words)
+        transcript += re.sub(r"--token \S+", "--token TOKEN", f"{result.transcript}\n")
+        if not result.ok:
+            return "does not work", transcript
+    return "works", transcript
+
+
+def patiently(docker: Docker, *words: str) -> Result:
+    """The command, again where the manager was slower than the daemon's twenty seconds."""
+    result = docker(*words, check=False, timeout=SECONDS)
+    for _ in range(AGAIN):
+        if result.ok or SLOW not in result.stderr:
+            break
+        docker("rm", "-f", words[words.index("--name") + 1], check=False)
+        result = docker(*words, check=False, timeout=SECONDS)
+    return result
+
+
+@pytest.mark.claims("M15.rootful_control", "M15")
+def test_overlay_network(guest: Guest, docker: Docker, decide: Decider) -> None:
+    """A container gets onto an overlay network of the system's daemon, and not of a user's."""
+    cable.lay(guest)
+    control = rootful.start(guest)
+    seen, transcript = attaches(control, cable.NEAR)
+    decide("M15.rootful_control", seen, transcript)
+    control("rm", "-f", PEER, check=False)
+    control("swarm", "leave", "--force", check=False, timeout=SECONDS)
+    if seen != "works":
+        decide.not_applicable("M15", "inconclusive: the system's daemon has none either")
+        return
+    seen, transcript = attaches(docker, STACK)
+    # time="2026-11-22T10:32:42Z" level=error msg="..." error="..."
+    told = re.findall(r"level=error (.{,300})", engine.daemon_log(guest, 1000))
+    errors = dict.fromkeys(text for text in told if "kernel parameter" not in text)
+    decide("M15", seen, "\n".join([transcript, *list(errors)[:4]]))

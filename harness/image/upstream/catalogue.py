@@ -65,7 +65,12 @@ class Upstream:
 def folder() -> Path:
     """The project's catalogue, or the directory that :data:`VARIABLE` names."""
     own = os.environ.get(VARIABLE)
-    return Path(own).expanduser().absolute() if own else paths.project() / "images" / "catalogue"
+    if not own:
+        return paths.project() / "images" / "catalogue"
+    path = Path(own).expanduser().absolute()
+    if not path.is_dir():
+        raise UsageError(f"{VARIABLE} is no directory: {path}")
+    return path
 
 
 def entry(cell: str) -> Upstream | None:

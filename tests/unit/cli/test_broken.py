@@ -78,6 +78,16 @@ def test_a_file_that_cannot_be_read(call: Call, copied: Copied) -> None:
     )  # fmt: skip
 
 
+def test_a_catalogue_that_is_not_there(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(catalogue.VARIABLE, str(tmp_path / "none"))
+    result = call("matrix")
+    assert (result.exit_code, result.stderr) == (
+        4, f"harness: {catalogue.VARIABLE} is no directory: {tmp_path / 'none'}\n"
+    )  # fmt: skip
+
+
 UNKNOWN = [
     (("--arch", "riscv64"), "no architecture matches 'riscv64'; known: aarch64, s390x, x86_64"),
     (("--cell", "debian-12/riscv64"), "no cell matches 'debian-12/riscv64'; the nearest: debian-1"),

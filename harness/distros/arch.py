@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from harness.distros.base import Distro, Hint
 from harness.distros.common import PREPARED
-from harness.distros.hints import LOAD_IP_TABLES, MANUAL, REMEDIES, ROOTFUL_OFF, USERNS_CLONE_19
+from harness.distros.hints import (
+    LOAD_IP_TABLES,
+    LOAD_NF_TABLES,
+    MANUAL,
+    REMEDIES,
+    ROOTFUL_OFF,
+)
 
 USERNS_CLONE = Hint(
     name="arch-userns-clone",
@@ -25,13 +31,14 @@ ROLLING = Distro(
     engine_package="docker",
     # docker-rootless-extras, with the setup tool, comes from the AUR: a twin's repository has it.
     packages=("docker", "slirp4netns", "fuse-overlayfs", "iptables", "docker-rootless-extras"),
-    hints=(ROOTFUL_OFF, LOAD_IP_TABLES),
-    remedies=(*REMEDIES, USERNS_CLONE, USERNS_CLONE_19),
+    hints=(ROOTFUL_OFF, LOAD_IP_TABLES, LOAD_NF_TABLES),
+    remedies=(*REMEDIES, USERNS_CLONE),
     traits={
         **PREPARED,
         "cgroup": "v2",
         "userns-clone": "absent",
         "overlay-in-userns": "yes",
+        "nf_tables-module": "loaded",
         "mandatory-access": "none",
     },
     twin={"userns-clone": "1"},

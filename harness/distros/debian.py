@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.distros.base import NO_RECIPE, Distro, Hint, Mode
 from harness.distros.common import PREPARED
-from harness.distros.hints import LOAD_IP_TABLES, REMEDIES, ROOTFUL_OFF, USERNS_CLONE_19
+from harness.distros.hints import LOAD_IP_TABLES, REMEDIES, ROOTFUL_OFF
 
 PACKAGES = (
     "uidmap",
@@ -77,7 +77,7 @@ def _debian(
         recipe=recipe,
         recipe_arches=recipe_arches,
         hints=HINTS,
-        remedies=(*REMEDIES, USERNS_CLONE_19, *remedies),
+        remedies=(*REMEDIES, *remedies),
         traits={**SHARED, **{name.replace("_", "-"): value for name, value in traits.items()}},
         modes={"cgroup-v1": cgroup_v1},
         unreachable=NO_RECIPE,

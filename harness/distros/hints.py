@@ -20,6 +20,12 @@ LOAD_IP_TABLES = Hint(
     source=SETUP_TOOL,
     commands=("modprobe ip_tables",),
 )
+LOAD_NF_TABLES = Hint(  # what the tool asks for from 28.1 on, where iptables is not legacy
+    name="load-nf_tables",
+    trait="nf_tables-module",
+    source=SETUP_TOOL,
+    commands=("modprobe nf_tables",),
+)
 
 # Stopping the socket unit leaves the socket behind.
 ROOTFUL_SOCKET = Hint(
@@ -103,6 +109,7 @@ DELEGATE = Hint(  # takes effect at the user's next login
 REMEDIES = (
     ROOTFUL_SOCKET,
     USERNS_CLONE,
+    USERNS_CLONE_19,
     MAX_USER_NAMESPACES,
     PORTS_SYSCTL,
     PORTS_CAPABILITY,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.distros.base import Distro, Hint
 from harness.distros.common import PREPARED
-from harness.distros.hints import LOAD_IP_TABLES, MANUAL, REMEDIES, ROOTFUL_OFF, USERNS_CLONE_19
+from harness.distros.hints import LOAD_IP_TABLES, MANUAL, REMEDIES, ROOTFUL_OFF
 
 USER = "testuser"  # the manual's user; a guest's own name goes in its place
 
@@ -51,7 +51,7 @@ UBUNTU_24_04 = Distro(
         "iptables",
     ),
     hints=(ROOTFUL_OFF, LOAD_IP_TABLES),
-    remedies=(*REMEDIES, USERNS_CLONE_19, ROOTLESSKIT_PROFILE),
+    remedies=(*REMEDIES, ROOTLESSKIT_PROFILE),
     traits={
         **PREPARED,
         "kernel": "6.8",

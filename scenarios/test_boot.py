@@ -7,6 +7,7 @@ import pytest
 from harness.guest.guest import Guest
 from harness.guest.session import CommandTimeout, Result
 from harness.rootless import engine
+from harness.rootless.expectations import daemon
 from harness.session.decide import Decider
 
 pytestmark = [pytest.mark.boot]
@@ -47,7 +48,8 @@ def test_with_linger(guest: Guest, decide: Decider) -> None:
         guest.wait_until(lambda: answer(guest).ok, "the daemon of the lingering user", 15)
     except CommandTimeout:
         observed = "not running"
-    decide("D15.with_linger", observed, f"{answer(guest).transcript}\n{looks(guest)}")
+    evidence = f"{answer(guest).transcript}\n{looks(guest)}"
+    decide("D15.with_linger", observed, evidence, facts=guest.probe())
 
 
 @pytest.mark.claims("D15.without")
@@ -66,6 +68,6 @@ def test_without_linger(guest: Guest, decide: Decider) -> None:
         try:
             guest.wait_until(lambda: answer(guest).ok, "the daemon of the user", 15)
         except CommandTimeout:
-            observed = "not running, nor after a login"
+            observed = daemon.NEVER
         evidence += f"\nafter a login:\n{answer(guest).transcript}\n{looks(guest)}"
-    decide("D15.without", observed, evidence)
+    decide("D15.without", observed, evidence, facts=guest.probe())

@@ -23,7 +23,7 @@ SBIN = ["/usr/local/sbin", "/usr/sbin", "/sbin"]
 BINARIES = (
     "newuidmap newgidmap slirp4netns rootlesskit rootlesskit-docker-proxy rootlessctl "
     "fuse-overlayfs dockerd docker containerd containerd-shim-runc-v2 runc iptables nft "
-    "lxc-user-nic vpnkit pasta nsenter unshare ip ping su sudo"
+    "lxc-user-nic vpnkit pasta nsenter unshare ip ping su sudo apt-get dnf yum"
 ).split()
 # What is not for users to call, and so in no PATH.
 ELSEWHERE = {

@@ -28,6 +28,7 @@ INSTRUCTIONS: dict[str, tuple[str, ...]] = {
     "subuid": (">> /etc/subuid",),
     "subgid": (">> /etc/subgid",),
 }
+INSTALLERS = ("apt-get", "dnf", "yum")  # those for which it has a command to print
 SMOKE_TEST = ("25.0.4", "27.1.1")  # `check` too ran `rootlesskit true`
 SILENT_SUBUID = ("28.0.0", "28.2")
 
@@ -50,8 +51,7 @@ def required_module(facts: Facts) -> str:
 
 def missing_requirements(facts: Facts) -> tuple[str, ...]:
     """What the tool misses, in its order.  It does not look at newgidmap, rootlesskit, the size
-    of the id ranges, or slirp4netns.  (Where none of apt-get, dnf and yum exists it stops at
-    the first missing binary.)"""
+    of the id ranges, or slirp4netns."""
     module = required_module(facts)
     has_iptables = bool(facts.iptables or facts.binary("iptables"))
     wanted = {
@@ -64,6 +64,13 @@ def missing_requirements(facts: Facts) -> tuple[str, ...]:
         "subgid": bool(facts.subgid),
     }
     return tuple(name for name, satisfied in wanted.items() if not satisfied)
+
+
+def installer(facts: Facts) -> bool:
+    """Whether the tool knows how to install what is missing.  Facts that were probed before
+    this was looked at name no installer, not even as missing; those machines had one."""
+    looked = [name for name in INSTALLERS if name in facts.binaries]
+    return not looked or any(facts.binary(name) for name in looked)
 
 
 def iptables_missing(facts: Facts) -> tuple[str, ...]:
@@ -80,6 +87,8 @@ def check(facts: Facts, *, force: bool = False, skip_iptables: bool = False) -> 
     missing = missing_requirements(facts)
     if skip_iptables:
         missing = tuple(name for name in missing if name not in iptables_missing(facts))
+    if missing[:1] in (("newuidmap",), ("iptables",)) and not installer(facts):
+        missing = missing[:1]  # it stops at the first binary that it cannot say how to install
     if "subuid" in missing and tool_between(facts, *SILENT_SUBUID):
         return "silent failure"
     if missing:

@@ -109,6 +109,14 @@ def centos_7(debian_12: Facts) -> Facts:
 
 
 @pytest.fixture
+def arch_rolling(debian_12: Facts) -> Facts:
+    """No installer that the setup tool would know."""
+    missing = dict.fromkeys(("apt-get", "dnf", "yum"))
+    facts = _as(debian_12, "arch", "rolling")
+    return replace(facts, binaries={**facts.binaries, **missing})
+
+
+@pytest.fixture
 def suite_layout(debian_12: Facts) -> Facts:
     """Debian 12 before the repair of the layout."""
     return assume(debian_12, {"setup-tool": "off PATH"})

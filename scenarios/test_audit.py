@@ -49,6 +49,9 @@ def test_rootless(guest: Guest, decide: Decider) -> None:
 
 def _restart(guest: Guest) -> None:
     """Restart the user's daemon; :class:`GuestRefusal` as soon as systemd gives up on it."""
+    if not guest.facts.user_session:
+        engine.restart(guest)
+        return
     unit = ("systemctl", "--user")
     guest.user.run(*unit, "restart", "docker.service", timeout=engine.START_SECONDS, check=False)
     answers = engine.rootless(guest).answers

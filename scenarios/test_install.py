@@ -62,6 +62,9 @@ def test_whole_way(guest: Guest, decide: Decider) -> None:
         path = guest.user.sh("echo $PATH").stdout.strip()
         told = {k: v.replace("$PATH", path) for k, v in installing.exports(result).items()}
         docker = Docker(guest.user, env=told)
+        if setuptool.NO_SYSTEMD in result.stdout:  # then it says what to run
+            engine.start_by_hand(guest)
+            engine.wait_for_daemon(guest)
         docker.import_image()
         run = docker.run(IMAGE, "echo", "hello", check=False)
         decide("P14", run.exit_status, f"exported {told}\n{run.transcript}")
@@ -172,14 +175,6 @@ def test_no_session(guest: Guest, decide: Decider) -> None:
     decide("P14.no_session", "runs" if run.ok else "fails", run)
 
 
-def end_of_daemon(guest: Guest) -> None:
-    """End a daemon that was started by hand, with its helpers."""
-    user = guest.access.user
-    guest.root.run("pkill", "-u", user, "-x", "dockerd", check=False)
-    gone = ("pgrep", "-u", user, "-x", "dockerd|rootlesskit")
-    guest.wait_until(lambda: not guest.root.run(*gone, check=False).ok, "the daemon's end", 30)
-
-
 @pytest.mark.claims("M18", "P3", "M18.start", "M18.accepted")
 def test_start_by_hand(guest: Guest, decide: Decider) -> None:
     """The daemon starts from its script, and from 20.10 on needs no --experimental."""
@@ -187,7 +182,7 @@ def test_start_by_hand(guest: Guest, decide: Decider) -> None:
     asked = plain.outcome != "starts" and "experimental" in plain.evidence
     decide("M18", "refused" if asked else plain.outcome, plain.evidence)
     decide("P3", "refused" if asked else plain.outcome, plain.evidence)
-    end_of_daemon(guest)
+    engine.end_by_hand(guest)
     experimental = attempt.begin(guest, "--experimental")
     decide("M18.accepted", experimental.outcome, experimental.evidence)
     answer = engine.rootless(guest)("version", check=False)

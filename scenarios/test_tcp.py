@@ -40,10 +40,7 @@ pwd
 
 def serve(guest: Guest, tls: str, env: dict[str, str]) -> None:
     """Start the daemon with the API on TCP besides its socket, and wait for the socket."""
-    user = guest.access.user
-    guest.root.run("pkill", "-u", user, "-x", "dockerd", check=False)
-    processes = ("pgrep", "-u", user, "-x", "dockerd|rootlesskit")
-    guest.wait_until(lambda: not guest.root.run(*processes, check=False).ok, "no daemon", 30)
+    engine.end_by_hand(guest)
     engine.start_by_hand(
         guest, "-H", engine.docker_host(guest), "-H", f"tcp://0.0.0.0:{PORT}", "--tlsverify",
         f"--tlscacert={tls}/ours.pem", f"--tlscert={tls}/server.pem", f"--tlskey={tls}/server.key",

@@ -68,11 +68,14 @@ def words_of_start(result: Result) -> str:
 
 
 def begin(guest: Guest, *flags: str, env: Mapping[str, str] | None = None) -> Attempt:
-    """Start the daemon by hand, with *env* besides; a unit of it that runs is stopped before.
+    """Start the daemon by hand, with *env* besides; one that runs already is ended before.
 
     The log is followed until the daemon answers or the starting script gives up.
     """
-    guest.user.run("systemctl", "--user", "stop", "docker.service", check=False)
+    if guest.facts.user_session:
+        guest.user.run("systemctl", "--user", "stop", "docker.service", check=False)
+    else:
+        engine.end_by_hand(guest)
     result = guest.user.sh(
         f"PATH=/usr/bin:/sbin:/usr/sbin:$PATH{_START}", engine.MANUAL_LOG, *flags,
         env={**(env or {}), "DOCKER_HOST": engine.docker_host(guest)},

@@ -170,9 +170,23 @@ def start_by_hand(
     )  # fmt: skip
 
 
+def end_by_hand(guest: Guest) -> None:
+    """End a daemon that was started by hand, with its helpers; nothing where none runs."""
+    user = guest.access.user
+    guest.root.run("pkill", "-u", user, "-x", "dockerd", check=False)
+    left = ("pgrep", "-u", user, "-x", "dockerd|rootlesskit")
+    guest.wait_until(
+        lambda: not guest.root.run(*left, check=False).ok, "the daemon's end", START_SECONDS
+    )
+
+
 def restart(guest: Guest) -> None:
-    """Restart the user's unit, and wait until the daemon answers."""
-    guest.user.run("systemctl", "--user", "restart", "docker.service", timeout=START_SECONDS)
+    """Restart the user's daemon, as its unit where there is one, and wait until it answers."""
+    if guest.facts.user_session:
+        guest.user.run("systemctl", "--user", "restart", "docker.service", timeout=START_SECONDS)
+    else:
+        end_by_hand(guest)
+        start_by_hand(guest)
     guest.wait_until(rootless(guest).answers, "the restarted daemon's answer", START_SECONDS)
 
 

@@ -41,7 +41,8 @@ ROLLING = Distro(
         "nf_tables-module": "loaded",
         "mandatory-access": "none",
     },
-    twin={"userns-clone": "1"},
+    # With AppArmor off, Debian's kernel has SELinux in charge, without a policy.
+    twin={"userns-clone": "1", "mandatory-access": "selinux"},
 )
 
 DISTROS = (ROLLING,)

@@ -58,6 +58,8 @@ def cgroup_driver(facts: Facts) -> str:
     setting = trait("cgroup-driver-setting").probe(facts)
     if setting == "none" or (setting == "systemd" and not possible):
         return ""  # none is for the daemon alone to choose
+    if setting == "cgroupfs":
+        return "none"  # no error, and what a user's daemon cannot do
     if setting != "unset":
         return setting
     return "systemd" if possible else "none"

@@ -61,6 +61,7 @@ CGROUP: tuple[Case, ...] = (
     ("M25", "docker_19_03", {}, "none"),
     ("M25", "debian_12", {"cgroup-driver-setting": "systemd", **V1}, NA),
     ("M25", "debian_12", {"cgroup-driver-setting": "none"}, NA),
+    ("M25", "debian_12", {"cgroup-driver-setting": "cgroupfs"}, "none"),
     ("M25.systemd_setting", "debian_12", {}, "starts"),
     ("M25.systemd_setting", "photon_4", {}, "refused"),
     ("M25.systemd_setting", "docker_19_03", {}, NA),

@@ -7,7 +7,7 @@ import pytest
 from harness.guest.guest import Guest
 from harness.guest.session import CommandTimeout, Result
 from harness.rootless import engine
-from harness.rootless.expectations import daemon
+from harness.rootless.expectations import daemon, predict
 from harness.session.decide import Decider
 
 pytestmark = [pytest.mark.boot]
@@ -41,6 +41,9 @@ def reboot(guest: Guest) -> None:
 @pytest.mark.claims("D15.with_linger")
 def test_with_linger(guest: Guest, decide: Decider) -> None:
     """With lingering on, the daemon runs after a boot before its user has logged in."""
+    if not predict("D15.with_linger", guest.facts).applies:
+        decide("D15.with_linger", None)
+        return
     guest.root.run("loginctl", "enable-linger", guest.access.user)
     reboot(guest)
     observed = "running"
@@ -55,6 +58,9 @@ def test_with_linger(guest: Guest, decide: Decider) -> None:
 @pytest.mark.claims("D15.without")
 def test_without_linger(guest: Guest, decide: Decider) -> None:
     """With lingering off, the daemon waits for its user to log in."""
+    if not predict("D15.without", guest.facts).applies:
+        decide("D15.without", None)
+        return
     guest.root.run("loginctl", "disable-linger", guest.access.user)
     reboot(guest)
     first, seen = answer(guest), looks(guest)

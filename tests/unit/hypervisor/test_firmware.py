@@ -124,6 +124,14 @@ def test_a_kernel_is_started_directly(own: tuple[Path, Path]) -> None:
     assert root.find("os/boot") is None
     assert targets(root) == [("vda", "virtio"), ("vdb", "virtio")]
     assert "virtio-net-pci,netdev=hostnet9,id=net9,bus=pci.0" in arguments(root)
+    assert root.find("features/acpi") is not None
+
+
+def test_aarch64_without_uefi_has_no_acpi(own: tuple[Path, Path]) -> None:
+    root = xml(spec("aarch64"))
+    assert root.find("features/acpi") is None
+    assert root.findtext("cpu/model") == "cortex-a72"
+    assert "bus=pcie.0" in arguments(root)
 
 
 def test_bios_boots_the_disk(own: tuple[Path, Path]) -> None:
@@ -176,6 +184,16 @@ def test_libvirt_takes_every_machine(
     assert f'"driver":"{"ide-hd" if disk_bus == "sata" else "virtio-blk-pci"}"' in line
     assert '"bootindex":1' in line
     assert ("pflash0=" in line) == (boots == UEFI)
+
+
+@pytest.mark.skipif(shutil.which("qemu-system-aarch64") is None, reason="needs its QEMU")
+def test_libvirt_takes_a_machine_of_aarch64() -> None:
+    connection = connect(capabilities_cache=cache().root / "libvirt")
+    text = domain_xml(spec("aarch64"), TCG, uuid.uuid4())
+    line = connection.handle.domainXMLToNative("qemu-argv", text, 0)
+    assert "-cpu cortex-a72" in line
+    assert "-kernel /i/vmlinuz" in line
+    assert '"driver":"virtio-blk-pci"' in line
 
 
 def test_firmware_that_went_away_is_the_test_beds_fault(own: tuple[Path, Path]) -> None:

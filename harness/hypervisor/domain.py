@@ -15,8 +15,7 @@ QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
 THAW_CHANNEL = "org.rootless-harness.thaw"
 # Of the catalogue's words for a network card, QEMU's.
 NICS = {"virtio": "virtio-net-pci", "e1000e": "e1000e", "vmxnet3": "vmxnet3"}
-# QEMU's best processor of aarch64 signs pointers by a cipher, which costs a lot in software, and
-# older kernels do not start on it; this one does neither.
+# QEMU's best processor of aarch64 signs pointers by a cipher, which costs a lot in software.
 _EMULATED = {"aarch64": "cortex-a72"}
 _DISK_NAMES = {"virtio": "vd", "sata": "sd"}
 

@@ -6,8 +6,10 @@ import json
 
 import pytest
 
+from harness.distros.base import Distro
 from harness.guest.guest import Guest
 from harness.guest.session import Result
+from harness.packages import manager
 from harness.rootless import attempt, kit
 from harness.rootless.engine import Docker
 from harness.session.decide import Decider
@@ -51,6 +53,33 @@ def test_stack(guest: Guest, docker: Docker, decide: Decider) -> None:
     decide("M29.port_driver", kit.option(arguments, "port-driver") or "none", arguments)
 
 
+@pytest.mark.claims("M29.rootlessctl")
+def test_rootlessctl(guest: Guest, decide: Decider) -> None:
+    """RootlessKit itself tells its drivers to who asks it."""
+    if guest.facts.binary("rootlessctl") is None:
+        decide("M29.rootlessctl", None)
+        return
+    api = f"{kit.state_directory(guest)}/api.sock"
+    told = guest.user.run("rootlessctl", "--socket", api, "info", "--json", check=False)
+    seen = f"exit {told.exit_status}"
+    if told.ok:
+        info = json.loads(told.stdout)
+        seen = " ".join(info[name]["driver"] for name in ("networkDriver", "portDriver"))
+    decide("M29.rootlessctl", seen, told)
+
+
+@pytest.mark.nightly
+@pytest.mark.claims("M29.mtu_chosen")
+def test_chosen_stack(guest: Guest, decide: Decider) -> None:
+    """A stack that the user asks for is taken, with the ordinary MTU."""
+    tried = attempt.begin(guest, env={"DOCKERD_ROOTLESS_ROOTLESSKIT_NET": "slirp4netns"})
+    arguments = kit.arguments(guest)
+    seen = " ".join(kit.option(arguments, name) or "none" for name in ("net", "mtu"))
+    if tried.outcome != "starts":
+        seen = tried.outcome
+    decide("M29.mtu_chosen", seen, f"{tried.evidence}\n{arguments.transcript}")
+
+
 def restarted(guest: Guest) -> tuple[str, str]:
     """Start the daemon anew: ``starts: DRIVER``, or how it fails."""
     tried = attempt.begin(guest)
@@ -74,6 +103,21 @@ def test_without_slirp4netns(guest: Guest, decide: Decider) -> None:
     path = slirp4netns(guest)
     guest.root.run("mv", path, f"{path}.away")
     decide("M29.without_slirp4netns", *restarted(guest))
+
+
+@pytest.mark.nightly
+@pytest.mark.claims("M29.pasta_instead")
+def test_pasta_instead(guest: Guest, distro: Distro, decide: Decider) -> None:
+    """Where slirp4netns is missing pasta is taken, by engines that know it."""
+    packages = manager(distro.package_manager, guest.root)
+    packages.refresh()
+    if not packages.versions("passt"):
+        decide.not_applicable("M29.pasta_instead", f"{distro.package_manager} offers no passt")
+        return
+    packages.install("passt")
+    path = slirp4netns(guest)
+    guest.root.run("mv", path, f"{path}.away")
+    decide("M29.pasta_instead", *restarted(guest))
 
 
 @pytest.mark.claims("M29.old_slirp4netns")

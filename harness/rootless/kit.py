@@ -14,6 +14,15 @@ def arguments(guest: Guest) -> Result:
     )  # fmt: skip
 
 
+def state_directory(guest: Guest) -> str:
+    """Where the user's RootlessKit has its API's socket: older scripts leave that to chance."""
+    return guest.root.sh(
+        "tr '\\0' '\\n' < /proc/\"$(pgrep -u \"$1\" -o -x dockerd)\"/environ"
+        " | sed -n 's/^ROOTLESSKIT_STATE_DIR=//p'",
+        guest.access.user,
+    ).stdout.strip()
+
+
 def option(words: Result, name: str) -> str:
     """``--net=slirp4netns`` → ``slirp4netns``; the last one counts, as for RootlessKit."""
     values = [

@@ -1,13 +1,20 @@
-"""What a published port carries beside TCP over IPv4, and the address it shows (P15, M29)."""
+"""What a published port carries beside TCP over IPv4, the address it shows, and stacks that were
+asked for (P15, M29)."""
 
 from __future__ import annotations
 
 from harness.guest.facts import Facts
-from harness.rootless.expectations.derive import may_bind, port_boundary, port_driver
-from harness.rootless.expectations.model import Prediction, rule
+from harness.rootless.expectations.derive import (
+    may_bind,
+    network_driver,
+    port_boundary,
+    port_driver,
+)
+from harness.rootless.expectations.model import Prediction, not_applicable, rule
 from harness.rootless.expectations.sources import MANUAL, MOBY, PHOTON
-from harness.rootless.expectations.start import needs_containers, needs_daemon
-from harness.rootless.expectations.versions import engine_at_least
+from harness.rootless.expectations.start import needs_containers, needs_daemon, start
+from harness.rootless.expectations.versions import engine_at_least, rootlesskit_at_least
+from harness.rootless.traits import assume, trait
 
 USAGE = f"{PHOTON}, 'Usage'"
 SOURCE_ADDRESS = f"{MANUAL}, 'docker run -p does not propagate source IP addresses'"
@@ -77,3 +84,34 @@ def chosen(facts: Facts) -> Prediction:
     """`--port-driver` of RootlessKit's command line after
     DOCKERD_ROOTLESS_ROOTLESSKIT_PORT_DRIVER=slirp4netns."""
     return Prediction("slirp4netns", f"the variable is set, engine {facts.engine}")
+
+
+@rule("M29.mtu_chosen", source=STACKS)
+@needs_daemon
+def mtu_chosen(facts: Facts) -> Prediction:
+    """RootlessKit's network driver and MTU after DOCKERD_ROOTLESS_ROOTLESSKIT_NET=slirp4netns:
+    the large MTU is only for a stack that the script has chosen itself."""
+    if trait("slirp4netns").probe(facts) == "missing":
+        return not_applicable("no slirp4netns is installed that could be asked for")
+    return Prediction("slirp4netns 1500", f"the variable is set, engine {facts.engine}")
+
+
+@rule("M29.rootlessctl", source=f"{MANUAL}, 'Troubleshooting'")
+@needs_daemon
+def told_by_rootlessctl(facts: Facts) -> Prediction:
+    """The network and the port driver that `rootlessctl info` names."""
+    kit = f"rootlesskit {facts.rootlesskit or 'of unknown version'}"
+    if not facts.binary("rootlessctl") or not rootlesskit_at_least(facts, "0.14"):
+        return not_applicable(f"no rootlessctl that knows info: {kit}")
+    return Prediction(f"{network_driver(facts)} {port_driver(facts)}", kit)
+
+
+@rule("M29.pasta_instead", source=STACKS)
+@needs_daemon
+def pasta_instead(facts: Facts) -> Prediction:
+    """With pasta installed and slirp4netns out of PATH: ``starts: pasta``, or as without both
+    where the engine's script does not know it."""
+    because = f"pasta present, slirp4netns missing, engine {facts.engine}"
+    if engine_at_least(facts, "28.5.2"):
+        return Prediction("starts: pasta", because)
+    return Prediction(start(assume(facts, {"slirp4netns": "missing"})), because)

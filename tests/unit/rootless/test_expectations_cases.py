@@ -419,6 +419,8 @@ TRIALS: tuple[Case, ...] = (
     ("M29.mtu_chosen", "newest", {"slirp4netns": "missing"}, NA),
     ("M29.rootlessctl", "debian_11", {}, "slirp4netns builtin"),
     ("M29.rootlessctl", "debian_11", {"rootlesskit-version": "0.13.0"}, NA),
+    ("M29.pasta_instead", "debian_12", {}, "fails: network driver"),
+    ("M29.pasta_instead", "debian_14", {}, "starts: pasta"),
     ("M30.pasta", "debian_12", {}, NA),
     ("M30.pasta", "debian_14", {}, "measured"),
     ("D6.start_without", "debian_12", {}, "fails: subuid"),

@@ -143,3 +143,11 @@ def test_a_data_root_is_compared_as_it_is_set(
 )
 def test_confinement(label: str, word: str) -> None:
     assert confinement(label) == word
+
+
+def test_pasta_takes_the_place_of_a_missing_slirp4netns(debian_14: Facts) -> None:
+    binaries = {**debian_14.binaries, "pasta": debian_14.binaries["slirp4netns"]}
+    facts = replace(debian_14, binaries={**binaries, "slirp4netns": None})
+    assert predict("M29", facts).value == "pasta"
+    assert predict("M29.mtu", facts).value == 65520
+    assert predict("M29.port_driver", facts).value == "implicit"

@@ -62,12 +62,12 @@ class Outcome:
 def run_scenarios(tmp_path: Path) -> Callable[..., Outcome]:
     """``run_scenarios("scenarios/test_ports.py", "--hook", …)`` in a process of its own."""
 
-    def run(*arguments: str) -> Outcome:
+    def run(*arguments: str, cell: str = CELL.id) -> Outcome:
         directory = tmp_path / "run"
         result = subprocess.run(
             [
                 sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--run-dir",
-                str(directory), "--cell", CELL.id, "--image-source", "built", *arguments,
+                str(directory), "--cell", cell, "--image-source", "built", *arguments,
             ],
             cwd=ROOT, capture_output=True, text=True, check=False,
         )  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.vm.conftest import ROOT, Outcome
+from tests.vm.conftest import CELL, ROOT, Outcome
 
 QUIET = {"holds", "not-applicable", "known-issue"}
 
@@ -45,7 +45,8 @@ def test_the_right_claims_turn(
     words = case["select"].split()
     files = [f"scenarios/{word}" for word in words if ".py" in word] or ["scenarios"]
     expression = " ".join(word for word in words if ".py" not in word)
-    outcome = run_scenarios(*files, *(["-k", expression] if expression else []), *arguments)
+    outcome = run_scenarios(*files, *(["-k", expression] if expression else []), *arguments,
+                            cell=case.get("cell", CELL.id))  # fmt: skip
     report = outcome.screen[-6000:]
     for key, verdict in case["turns"].items():
         assert verdict in outcome.verdicts(key), f"{key}: {outcome.verdicts(key)}\n{report}"

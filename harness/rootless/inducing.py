@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from harness.errors import GuestRefusal, TestbedError, UsageError
 from harness.guest.guest import CMDLINE_FILE, Guest
-from harness.rootless import installing
+from harness.rootless import installing, setuptool
 from harness.rootless.traits import trait
 
 SBIN = "PATH=$PATH:/usr/sbin:/sbin; "
@@ -270,8 +270,12 @@ def _overlay(guest: Guest, value: str) -> str:
 
 
 def _setup_tool(guest: Guest, value: str) -> str:
-    name = "dockerd-rootless-setuptool.sh"
-    return _program(name)(guest, "missing" if value == "off PATH" else "present")
+    if value == "on PATH":
+        installing.show(guest.root, setuptool.NAME)
+        return f"{setuptool.NAME} shown again"
+    if not guest.facts.setuptool:
+        raise CannotInduce(f"{setuptool.NAME} is not installed")
+    return f"{installing.hide(guest.root, setuptool.NAME)} hidden"
 
 
 def _group(guest: Guest, value: str) -> str:

@@ -26,7 +26,7 @@ STEPS = [
     ("subordinate-uids", "none"), ("subordinate-uids", "1000"), ("subordinate-gids", "none"),
     ("iptables", "legacy"), ("iptables", "none"), ("iptables", "nft"),
     ("rootlesskit-capabilities", "cap_net_bind_service"), ("rootlesskit-capabilities", "none"),
-    ("linger", "yes"), ("fuse-device", "no"), ("setup-tool", "off PATH"),
+    ("linger", "yes"), ("fuse-device", "no"), ("setup-tool", "off PATH"), ("setup-tool", "on PATH"),
     ("user-groups", "docker"), ("user-groups", "none"),
     ("delegated-controllers", "memory pids"), ("user-session", "no"), ("user-session", "yes"),
     ("cgroup", "v1"), ("cgroup", "hybrid"), ("cgroup", "v2"),

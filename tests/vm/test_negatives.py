@@ -1,6 +1,6 @@
 """Each rule's opposite: a guest is broken on purpose, and the right claims turn, no other.
 
-The cases are data, in negatives/*.toml.
+The cases are data, in negatives/*.toml.  One that names no cell runs on CELL.
 """
 
 from __future__ import annotations

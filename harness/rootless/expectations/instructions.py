@@ -32,8 +32,11 @@ def _silent(facts: Facts) -> bool:
 @rule("D8.iptables_way_out", source=INSTALL)
 @needs_tool
 def way_out(facts: Facts) -> Prediction:
-    """Whether `install` without iptables names --skip-iptables: ``named`` or ``not named``."""
+    """Whether `install` without iptables names --skip-iptables: ``named`` or ``not named``.
+    A tool that cannot say how to install iptables stops before it comes to that."""
     said = requirements.check(assume(facts, {"iptables": "none"}))
+    if not requirements.installer(facts):
+        return Prediction("not named", "neither apt-get, dnf nor yum is there")
     return Prediction("named" if "iptables" in said else "not named", f"check says: {said}")
 
 

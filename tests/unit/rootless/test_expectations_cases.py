@@ -432,6 +432,7 @@ TRIALS: tuple[Case, ...] = (
     ("D8.subuid_line", "debian_12", {}, "100000:65536"),
     ("D8.subuid_line", "debian_14", {"engine": "28.2.2"}, NA),
     ("D8.iptables_way_out", "debian_12", {}, "named"),
+    ("D8.iptables_way_out", "arch_rolling", {}, "not named"),
     ("D8.iptables_way_out", "debian_12", {"rootful-socket": "writable"}, "not named"),
     ("D8.no_manager", "debian_12", {}, "missing: newuidmap"),
     ("D8.no_manager", "debian_12", {"rootful-socket": "writable"}, "refused: rootful Docker"),

@@ -90,7 +90,13 @@ def test_iptables_modules(guest: Guest, distro: Distro, decide: Decider) -> None
     if not applies(guest, decide, *decide.context.keys):
         return
     names = " ".join(reversed(MODULES))
-    guest.root.sh('PATH=$PATH:/usr/sbin modprobe -r "$@"', *names.split(), check=False)
+    removed = guest.root.sh(
+        'PATH=$PATH:/usr/sbin modprobe -r "$@"', *names.split(), check=False
+    )
+    if guest.root.run("test", "-d", "/sys/module/ip_tables", check=False).ok:
+        for key in decide.context.keys:  # a firewall's rules hold it
+            decide.not_applicable(key, f"ip_tables is in use: {removed.stderr.strip()}")
+        return
     ask(guest, decide, ("M8",), BROKEN)
     (hint, *_) = distro.hints_for("ip_tables-module")
     said = cure(guest, distro, hint.name)

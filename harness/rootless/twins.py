@@ -35,8 +35,9 @@ from harness.rootless import inducing, installing
 SERVED = "/srv/twin"
 COPY_SECONDS = 120.0
 SERVER_SECONDS = 20.0
-_KNOCK = "import socket, sys; socket.create_connection((sys.argv[1], 80), 5)"
-SERVER, NOBODY = "127.0.0.80", "127.0.0.81"  # nothing listens at the second
+PROXY = 3128  # port 80 is for scenarios to publish
+_KNOCK = "import socket, sys; socket.create_connection(('127.0.0.1', int(sys.argv[1])), 5)"
+NOBODY = "127.0.0.81"  # nothing listens there
 # Debian's rpm keeps its database in root's home, where not all look; rpm 6 refuses packages that
 # are not signed.
 RPM_MACROS = "%_dbpath /var/lib/rpm\n%_pkgverify_level none\n"
@@ -51,7 +52,7 @@ def definition(name: str, image: Image) -> Any:
     return ["twin", hashlib.sha256(text).hexdigest(), repository.key(twin, image)]
 
 
-_STEPS = 1  # raise it when make would do something else
+_STEPS = 2  # raise it when make would do something else
 
 
 def make(
@@ -123,18 +124,23 @@ def _copy(root: Session, twin: Twin, packages: Built) -> str:
 
 
 def _serve(guest: Guest, twin: Twin) -> None:
-    """A web server under the name of the distro's archive, and names that answer nothing."""
+    """A proxy that has what the distro's archive has, for the manager's configuration to name,
+    and names that answer nothing.
+
+    A proxy is asked for whole URLs; ``http:`` is a directory to Python's server."""
     root, host = guest.root, twin.repository.serve.split("/")[0]
-    lines = [f"{SERVER} {host}", *(f"{NOBODY} {name}" for name in twin.repository.dead)]
+    lines = [f"{NOBODY} {name}" for name in (host, *twin.repository.dead)]
     root.sh('printf "%s\\n" "$@" >> /etc/hosts', *lines)
+    root.run("mkdir", "-p", f"{SERVED}/http:")
+    root.run("ln", "-s", SERVED, f"{SERVED}/http:/{host}")
     root.write(f"/etc/systemd/system/{UNIT}", (
         "[Unit]\nDescription=The twin's archive\n"
-        f"[Service]\nExecStart=/usr/bin/python3 -m http.server 80 --bind {SERVER} "
+        f"[Service]\nExecStart=/usr/bin/python3 -m http.server {PROXY} --bind 127.0.0.1 "
         f"--directory {SERVED}\n[Install]\nWantedBy=multi-user.target\n"
     ))  # fmt: skip
     root.run("systemctl", "enable", "--now", UNIT)
     guest.wait_until(
-        lambda: root.run("python3", "-c", _KNOCK, SERVER, check=False).ok,
+        lambda: root.run("python3", "-c", _KNOCK, str(PROXY), check=False).ok,
         "an answer of the twin's archive", SERVER_SECONDS,
     )  # fmt: skip
 

@@ -88,8 +88,9 @@ class Tools(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Repository(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the guest finds its packages.  With ``serve`` (a host's name and a path, as in the
-    distro's own configuration) they are reached over HTTP under that name only, from a server
-    in the guest, and it is for ``files`` to name it; ``dead`` are names that answer nothing."""
+    distro's own configuration) they are reached over HTTP under that name only, through a proxy
+    in the guest, port 3128, and it is for ``files`` to name both; ``dead`` are names that
+    answer nothing."""
 
     format: str
     release: str  # of every package

@@ -91,8 +91,8 @@ def evict(place: Cache, max_age: float, max_size: float | None) -> None:
     Example:
       harness cache evict --max-age 3 --max-size 5
     """
-    removed = housekeeping.keep_house(place, max_age=max_age * DAY,
-        max_bytes=None if max_size is None else int(max_size * GIB))
+    most = None if max_size is None else int(max_size * GIB)
+    removed = housekeeping.keep_house(place, max_age=max_age * DAY, max_bytes=most)
     click.echo(f"removed {removed}" if str(removed) else "nothing to remove")
 
 

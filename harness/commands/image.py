@@ -125,12 +125,12 @@ def export(cell: str, output: Path, form: str, force: bool, cache_dir: str | Non
 
 
 def _recipe(cell: Cell) -> recipe.Recipe:
-    name = registry.of(cell).recipe
+    distro = registry.of(cell)
     if cell.twin:
-        base = twins.load(registry.of(cell).id).base
+        base = twins.load(distro.id).base
         raise UsageError(f"{cell} has no image of its own: its guests boot the one of {base}",
                          command=f"harness image build {base}/{cell.arch}")  # fmt: skip
-    return recipe.load(name)
+    return recipe.load(distro.recipe)
 
 
 @image.command()

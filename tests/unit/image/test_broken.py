@@ -76,6 +76,13 @@ def _of(broken: Broken, path: Path, load: Load) -> list[str]:
     return ["is accepted"] if broken.refused else []
 
 
+def beside_others(folder: Path, name: str, scratch: Path) -> Path:
+    """The file *name*; *scratch* gets all of *folder*, which the broken one may refer to."""
+    for one in folder.glob("*.toml"):
+        shutil.copy(one, scratch)
+    return folder / f"{name}.toml"
+
+
 @pytest.mark.parametrize("path", sorted(catalogue.folder().glob("*.toml")), ids=lambda p: p.stem)
 def test_the_catalogue(path: Path, tmp_path: Path) -> None:
     assert problems(Catalogue, path, catalogue.load, tmp_path) == []
@@ -83,9 +90,7 @@ def test_the_catalogue(path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", schema.names())
 def test_twins(name: str, tmp_path: Path) -> None:
-    for one in schema.folder().glob("*.toml"):
-        shutil.copy(one, tmp_path)
-    path = schema.folder() / f"{name}.toml"
+    path = beside_others(schema.folder(), name, tmp_path)
     assert problems(Twin, path, lambda p: schema.load(p.stem, p.parent), tmp_path) == []
 
 
@@ -96,7 +101,5 @@ def test_the_parts_of_twins(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", recipe.names())
 def test_recipes(name: str, tmp_path: Path) -> None:
-    for one in recipe.folder().glob("*.toml"):
-        shutil.copy(one, tmp_path)
-    path = recipe.folder() / f"{name}.toml"
+    path = beside_others(recipe.folder(), name, tmp_path)
     assert problems(Recipe, path, lambda p: recipe.load(p.stem, p.parent), tmp_path) == []

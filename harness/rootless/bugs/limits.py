@@ -10,10 +10,13 @@ from harness.rootless.bugs.model import Bug, Case, add
 from harness.rootless.expectations.versions import kernel_at_least
 from harness.rootless.inducing import CannotInduce
 
+BROUGHT = "/etc/apparmor.d/rootlesskit"
 MEDIATES = "/sys/kernel/security/apparmor/features/namespaces/userns_create"
 PROFILE_PATH = "/etc/apparmor.d/harness-rootlesskit"
+# By the name of the one that AppArmor 4 brings along for this program: of two that fit it equally,
+# the kernel takes neither.
 PROFILE = """abi <abi/4.0>,
-profile harness-rootlesskit {path} {{
+profile rootlesskit {path} {{
   allow all,
   deny userns,
 }}
@@ -79,8 +82,11 @@ add(Bug(
     attempt=acts.start(),
     symptom=r"fork/exec /proc/self/exe: permission denied",
     healthy=acts.STARTED,
-    cure=acts.as_root('apparmor_parser -R "$1" && rm "$1"', PROFILE_PATH),
-    cured_by="a profile with `userns`; here: no profile",
+    cure=acts.as_root(
+        'apparmor_parser -R "$1" && rm "$1" || exit; [ ! -e "$2" ] || apparmor_parser -r "$2"',
+        PROFILE_PATH, BROUGHT,
+    ),
+    cured_by="a profile with `userns`: the one that AppArmor 4 brings along",
     cannot=_no_mediation,
 ))  # fmt: skip
 

@@ -21,7 +21,7 @@ from harness.results.known_issues import load_known_issues
 from harness.results.ledger import load_ledger
 from harness.results.model import Row
 from harness.results.run import CellInfo, ImageInfo
-from harness.results.summary import EXIT_TESTBED, exit_status
+from harness.results.summary import EXIT_FINDING, EXIT_TESTBED, exit_status
 from harness.rootless.housekeeping import keep_house
 from harness.session import junit, options, outcome, reproduce
 from harness.session import run as runs_module
@@ -40,6 +40,7 @@ from harness.session.fixtures import (  # noqa: F401
     lab,
     new_guest,
 )
+from harness.session.suspicion import suspect
 
 RUN = pytest.StashKey[runs_module.ControlledRun]()
 JUNIT = pytest.StashKey[bool]()
@@ -246,9 +247,12 @@ def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     config = session.config
+    controlled = config.stash.get(RUN, None)
+    if controlled is not None and controlled.store is not None and int(exitstatus) == EXIT_FINDING:
+        cells = [row.cell for row in options.selected(config)]
+        suspect(config.stash[SESSION], controlled.store, cells)
     if SESSION in config.stash:
         config.stash[SESSION].close()
-    controlled = config.stash.get(RUN, None)
     if controlled is None or controlled.store is None:
         if config.stash.get(JUNIT, False):
             junit.withdraw(config)

@@ -48,6 +48,7 @@ class Row:
     reproduce: str = ""  # a command that can be pasted
     state: str = ""
     seconds: float = 0.0
+    suspects: tuple[str, ...] = ()  # of a finding: what may be at fault, the likeliest first
     log: str = ""  # console log or transcript of the guest, relative to the run's directory
 
     @property
@@ -63,4 +64,5 @@ class Row:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Row:
         """The row of a dictionary made by :meth:`to_json`."""
-        return cls(**{**data, "verdict": Verdict(data["verdict"])})
+        suspects = tuple(data.get("suspects", ()))
+        return cls(**{**data, "verdict": Verdict(data["verdict"]), "suspects": suspects})

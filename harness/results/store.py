@@ -59,6 +59,17 @@ class RunStore:
             every = (*self.run.rows, *rows)
             self._write(replace(self.run, rows=every, counts=counts(every)))
 
+    def add_suspects(self, cell: str, state: str, suspects: tuple[str, ...]) -> None:
+        """Give the findings of *cell* that started from *state* what may be at fault."""
+        with self._lock:
+            rows = tuple(
+                replace(row, suspects=suspects)
+                if row.verdict.finding and (row.cell, row.state) == (cell, state)
+                else row
+                for row in self.run.rows
+            )
+            self._write(replace(self.run, rows=rows))
+
     def finish(self, exit_status: int, *, finished: str = "") -> Run:
         """Close the run; ``finished`` defaults to now."""
         with self._lock:

@@ -20,6 +20,7 @@ from harness.results.run import Run
 from harness.results.summary import SEVERITY, counts, merge
 
 INTERRUPTED = (2, 3)  # pytest's own statuses: by the user, by a crash of its own
+SUSPECTS = 8  # lines; run.json has them all
 WIDTH = 120  # without a terminal; a log file has no width of its own
 _CONTROL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # ESC [ 31 m
@@ -70,9 +71,13 @@ def render(
     _skipped(page, run, rows)
     _issues(page, rows, issues, today)
     _broken(page, rows, directory)
+    suspected: set[tuple[str, ...]] = set()
     for row in rows:
         if row.verdict.finding:
             _finding(page, row, claims.get(row.claim))
+            if row.suspects and row.suspects not in suspected:
+                suspected.add(row.suspects)
+                _suspects(page, row)
     _totals(page, run, directory)
 
 
@@ -91,7 +96,7 @@ class _Page:
         self._print(Text.assemble((word, style), f"  {one_line(text)}"))
 
     def line(self, text: str, *, cut: bool = False) -> None:
-        said = one_line(text)
+        said = " " * (len(text) - len(text.lstrip())) + one_line(text)
         self._print(Text(f"  {short(said, self.console.width - 2) if cut else said}"))
 
     def command(self, text: str) -> None:
@@ -138,6 +143,15 @@ def _finding(page: _Page, row: Row, claim: Claim | None) -> None:
         page.line("; next: ".join(part for part in (row.note, row.next_step) if part))
     if row.reproduce:
         page.command(row.reproduce)
+
+
+def _suspects(page: _Page, row: Row) -> None:
+    """Once for all findings of a cell that started from the same state."""
+    page.line(f"suspects on {row.cell} at state {row.state}:")
+    for text in row.suspects[:SUSPECTS]:
+        page.line(f"  {text}", cut=True)
+    if more := len(row.suspects[SUSPECTS:]):
+        page.line(f"  and {more} more, in run.json")
 
 
 def _broken(page: _Page, rows: Iterable[Row], directory: str) -> None:

@@ -130,6 +130,10 @@ class Lab(Machines):
             self.options.progress(f"{cell}: {error.what}; trying again")
             return self.restore(cell, image, saved)
 
+    def has(self, cell: Cell, distro: Distro, state: str) -> bool:
+        """Whether *state* can be restored, with nothing to be made first."""
+        return self._usable(self.keys_of(cell, distro)[state]) is not None
+
     def boot(self, cell: Cell, distro: Distro) -> Guest:
         """A guest at power-on, from the image itself; nothing is saved."""
         return self.boot_image(cell, self.image(cell, distro))

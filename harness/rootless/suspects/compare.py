@@ -1,0 +1,84 @@
+"""From what two guests look like to what may be at fault on one.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from harness.guest.facts import Facts
+
+# What the look itself tells better, or what is another from boot to boot.
+_NOT_TOLD = {"packages", "binaries", "modules", "daemon_json", "rootful_socket_writable"}
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One thing on a guest: two guests differ in it where ``value`` does; ``odd``: remarkable by
+    itself."""
+
+    text: str
+    value: str
+    odd: bool
+
+
+Look = Mapping[str, Thing]
+
+
+def look(seen: Sequence[Sequence[Any]]) -> Look:
+    """What the collector printed.  Of several with one key the last one counts."""
+    return {
+        key: Thing(text, str(rest[0]) if rest else text, bool(odd))
+        for key, text, odd, *rest in seen
+    }
+
+
+def suspects(here: Look, healthy: Look | None) -> tuple[str, ...]:
+    """What is on a guest that may be at fault: what differs from the *healthy* one, and without
+    one to compare with what is odd by itself.  The odd comes first."""
+    if healthy is None:
+        return tuple(thing.text for thing in here.values() if thing.odd)
+    told = []
+    for key, thing in here.items():
+        before = healthy.get(key)
+        if before is None:
+            told.append((not thing.odd, thing.text))
+        elif before.value != thing.value:
+            told.append((not thing.odd, f"{thing.text} (healthy: {_short(before, thing)})"))
+    told += [(True, f"gone: {thing.text}") for key, thing in healthy.items() if key not in here]
+    return tuple(text for _, text in sorted(told, key=lambda item: item[0]))
+
+
+def _short(before: Thing, after: Thing) -> str:
+    """The healthy text without what both say."""
+    head = before.text.partition(":")[0]
+    if before.text == after.text:
+        return "other content"
+    same = before.text.startswith(head + ":") and after.text.startswith(head + ":")
+    return before.text[len(head) + 1 :].strip() if same else before.text
+
+
+def facts(here: Facts, healthy: Facts) -> tuple[str, ...]:
+    """The facts that the two guests do not share, in words."""
+    told = []
+    for field in fields(Facts):
+        after, before = getattr(here, field.name), getattr(healthy, field.name)
+        if after == before or field.name in _NOT_TOLD:
+            continue
+        if isinstance(after, Mapping) and isinstance(before, Mapping):
+            told += [
+                f"{name} is {after.get(name)} (healthy: {before.get(name)})"
+                for name in sorted({*after, *before})
+                if after.get(name) != before.get(name)
+            ]
+        else:
+            told.append(f"{field.name} is {_plain(after)} (healthy: {_plain(before)})")
+    return tuple(told)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, (set, frozenset)):
+        return " ".join(sorted(map(str, value))) or "none"
+    if isinstance(value, tuple):
+        return " ".join(map(str, value)) or "none"
+    return str(value)

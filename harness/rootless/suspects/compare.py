@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from harness.guest.capabilities import xattr_text
 from harness.guest.facts import Facts
 
-# What the look itself tells better, or what is another from boot to boot.
-_NOT_TOLD = {"packages", "binaries", "modules", "daemon_json", "rootful_socket_writable"}
+_XATTR = re.compile("file capabilities ([0-9a-f]+)")
+_NOT_TOLD = {"packages", "binaries", "daemon_json"}  # the look itself tells them better
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,13 @@ Look = Mapping[str, Thing]
 def look(seen: Sequence[Sequence[Any]]) -> Look:
     """What the collector printed.  Of several with one key the last one counts."""
     return {
-        key: Thing(text, str(rest[0]) if rest else text, bool(odd))
+        key: Thing(_XATTR.sub(_named, text), str(rest[0]) if rest else text, bool(odd))
         for key, text, odd, *rest in seen
     }
+
+
+def _named(match: re.Match[str]) -> str:
+    return f"file capabilities {xattr_text(bytes.fromhex(match.group(1)))}"
 
 
 def suspects(here: Look, healthy: Look | None) -> tuple[str, ...]:
@@ -51,11 +57,12 @@ def suspects(here: Look, healthy: Look | None) -> tuple[str, ...]:
 
 def _short(before: Thing, after: Thing) -> str:
     """The healthy text without what both say."""
-    head = before.text.partition(":")[0]
     if before.text == after.text:
         return "other content"
-    same = before.text.startswith(head + ":") and after.text.startswith(head + ":")
-    return before.text[len(head) + 1 :].strip() if same else before.text
+    new, old = after.text.split(" "), before.text.split(" ")
+    while len(old) > 1 and new[:1] == old[:1]:
+        new, old = new[1:], old[1:]
+    return " ".join(old)
 
 
 def facts(here: Facts, healthy: Facts) -> tuple[str, ...]:
@@ -71,14 +78,16 @@ def facts(here: Facts, healthy: Facts) -> tuple[str, ...]:
                 for name in sorted({*after, *before})
                 if after.get(name) != before.get(name)
             ]
+        elif isinstance(after, frozenset) and isinstance(before, frozenset):
+            less, more = " ".join(sorted(before - after)), " ".join(sorted(after - before))
+            told += [f"{field.name} without {less}"] if less else []
+            told += [f"{field.name} with {more}"] if more else []
         else:
             told.append(f"{field.name} is {_plain(after)} (healthy: {_plain(before)})")
     return tuple(told)
 
 
 def _plain(value: object) -> str:
-    if isinstance(value, (set, frozenset)):
-        return " ".join(sorted(map(str, value))) or "none"
     if isinstance(value, tuple):
         return " ".join(map(str, value)) or "none"
     return str(value)

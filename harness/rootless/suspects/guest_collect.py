@@ -16,12 +16,11 @@ import re
 import stat
 import subprocess
 import sys
-from typing import Any  # noqa: F401
 
 PROGRAMS = (
     "newuidmap newgidmap slirp4netns rootlesskit rootlesskit-docker-proxy docker-proxy rootlessctl "
     "fuse-overlayfs fusermount3 dockerd docker containerd containerd-shim-runc-v2 runc iptables "
-    "ip6tables nft pasta nsenter unshare ip ping su sudo mount modprobe sysctl systemctl "
+    "ip6tables nft pasta nsenter unshare ip ping su sudo mount modprobe sysctl setcap systemctl "
     "dockerd-rootless.sh dockerd-rootless-setuptool.sh docker-init lxc-user-nic"
 ).split()
 # What a distro's package gives privilege, by the set-user-id bit or a file capability.
@@ -54,7 +53,7 @@ LINES, WIDTH, FILES = 3, 100, 400
 
 CHANGED = re.compile(r"(?:(?:missing|[^ ]{8,9}) +(?:c )?|warning: \S+: )(/\S+)")
 
-found = []  # type: list[list[Any]]
+found: "list[list[object]]" = []
 
 
 def note(key: str, text: str, odd: bool = False) -> None:
@@ -106,7 +105,7 @@ def programs(directories: "list[str]") -> "list[str]":
         if len(here) > 1:
             note("program " + name, f"{here[0]} goes before {here[1]}", True)
         else:
-            note("program " + name, here[0])
+            note("program " + name, f"{name} is {os.path.realpath(here[0])}")
         for path in here:
             if path not in seen:
                 seen.add(path)
@@ -269,6 +268,16 @@ def namespace(pid: str) -> str:
         return ""
 
 
+def listeners() -> None:
+    """Note which TCP ports are taken."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in read(table).decode().splitlines()[1:]:
+            _, local, _, state = line.split()[:4]
+            if state == "0A":
+                port = int(local.rpartition(":")[2], 16)
+                note(f"port {port}", f"something listens on TCP port {port}")
+
+
 def machine() -> None:
     for word in read("/proc/cmdline").decode().split():
         note("argument " + word, "the kernel was started with " + word)
@@ -311,6 +320,7 @@ def main() -> None:
         changed(paths, sorted(set(owners.values())))
     files([*CONFIGURATION, *(os.path.join(home, name) for name in AT_HOME)])
     processes()
+    listeners()
     machine()
     print(json.dumps(found))
 

@@ -1,0 +1,114 @@
+"""What is told of a guest that showed a finding, and what is not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from harness.guest.facts import Facts
+from harness.guest.probe import script
+from harness.results.model import Row, Verdict
+from harness.results.run import HostInfo, RunInfo
+from harness.results.store import RunStore, load_run
+from harness.rootless.suspects import compare
+from harness.rootless.suspects.find import PACKAGE
+
+HEALTHY = compare.look([
+    ["program docker", "docker is /usr/bin/docker", False],
+    ["power /usr/bin/rootlesskit", "/usr/bin/rootlesskit has no privilege of its own", False],
+    ["file /etc/environment", "/etc/environment says nothing", False, "e3b0"],
+    ["argument quiet", "the kernel was started with quiet", False],
+])  # fmt: skip
+
+
+def changed(*things: list[object]) -> tuple[str, ...]:
+    return compare.suspects({**HEALTHY, **compare.look(things)}, HEALTHY)
+
+
+def test_two_guests_alike_have_no_suspects() -> None:
+    assert changed() == ()
+    assert compare.suspects(HEALTHY, None) == ()
+
+
+def test_what_differs_is_told_with_what_it_was() -> None:
+    assert changed(["file /etc/environment", "/etc/environment: A=1", True, "77"]) == (
+        "/etc/environment: A=1 (healthy: /etc/environment says nothing)",
+    )
+    assert changed(
+        ["power /usr/bin/rootlesskit", "/usr/bin/rootlesskit has set-user-id root", True]
+    ) == ("/usr/bin/rootlesskit has set-user-id root (healthy: no privilege of its own)",)
+
+
+def test_the_same_words_with_other_content_are_told() -> None:
+    assert changed(["file /etc/environment", "/etc/environment says nothing", False, "77"]) == (
+        "/etc/environment says nothing (healthy: other content)",
+    )
+
+
+def test_what_came_and_what_went() -> None:
+    here = {**HEALTHY, **compare.look([["port 80", "something listens on TCP port 80", False]])}
+    del here["argument quiet"]
+    assert compare.suspects(here, HEALTHY) == (
+        "something listens on TCP port 80", "gone: the kernel was started with quiet",
+    )  # fmt: skip
+
+
+def test_the_odd_comes_first() -> None:
+    told = changed(["port 80", "usual", False], ["program docker", "a goes before b", True])
+    assert [text.split(" (")[0] for text in told] == ["a goes before b", "usual"]
+
+
+def test_without_a_healthy_guest_only_the_odd_is_told() -> None:
+    seen = compare.look([["a", "odd", True], ["b", "usual", False]])
+    assert compare.suspects(seen, None) == ("odd",)
+
+
+def test_capabilities_are_named() -> None:
+    bind = "0100000200040000000000000000000000000000"
+    thing = compare.look([["power x", f"x has file capabilities {bind}", True]])["power x"]
+    assert thing.text == "x has file capabilities cap_net_bind_service=ep"
+
+
+def test_facts_that_differ_are_told(debian_12: Facts) -> None:
+    here = replace(
+        debian_12,
+        sysctls={**debian_12.sysctls, "user.max_user_namespaces": "0"},
+        modules=debian_12.modules - {"ip_tables"},
+        cgroup="v1",
+    )
+    before = debian_12.sysctls["user.max_user_namespaces"]
+    told = compare.facts(here, debian_12)
+    assert f"user.max_user_namespaces is 0 (healthy: {before})" in told
+    assert "cgroup is v1 (healthy: v2)" in told
+    assert "modules without ip_tables" in told
+    assert len(told) == 3
+    assert compare.facts(here, here) == ()
+
+
+def test_the_collector_runs_on_any_linux() -> None:
+    asked = json.dumps({"home": "/nonexistent", "environ": {"PATH": "/usr/bin:/bin", "LD_X": "1"}})
+    done = subprocess.run(
+        [sys.executable, "-I", "-", asked], input=script("guest_collect.py", PACKAGE),
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    look = compare.look(json.loads(done.stdout))
+    assert look["login LD_X"].odd
+    assert "unshare" in look["program unshare"].text
+
+
+def test_findings_of_one_cell_and_state_get_them(tmp_path: Path) -> None:
+    store = RunStore(tmp_path)
+    host = HostInfo("6.1", "8", "10", "tcg", "")
+    store.begin(RunInfo("1", "now", ("x",), "0", host))
+    rows = [
+        Row("P1", "debian-12/x86_64", "s", Verdict.VIOLATED, state="daemon"),
+        Row("P2", "debian-12/x86_64", "s", Verdict.HOLDS, state="daemon"),
+        Row("P3", "debian-12/x86_64", "s", Verdict.DRIFT, state="booted"),
+        Row("P4", "debian-11/x86_64", "s", Verdict.VIOLATED, state="daemon"),
+    ]
+    store.add_rows(*rows)
+    store.add_suspects("debian-12/x86_64", "daemon", ("the cat",))
+    assert [row.suspects for row in load_run(tmp_path).rows] == [("the cat",), (), (), ()]

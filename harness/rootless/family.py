@@ -44,7 +44,7 @@ set -eu
 cd
 made=$(buildah from scratch)
 buildah add -q "$made" {TARBALL} /
-setsid buildah run "$made" -- "$@" > {LOG} 2>&1 < /dev/null &
+setsid buildah run --network=none "$made" -- "$@" > {LOG} 2>&1 < /dev/null &
 """
 
 
@@ -115,7 +115,8 @@ def podman(session: Session, *options: str) -> int:
 
 
 def buildah(guest: Guest, session: Session) -> int:
-    """A step of a build."""
+    """A step of a build, without a network: newer ones want pasta for it, which is another
+    package."""
     session.sh(_BUILDAH, *WAIT, timeout=RUN_SECONDS)
     return appears(guest, session)
 

@@ -15,7 +15,7 @@ from harness.session.fixtures import Session
 def suspect(session: Session, store: RunStore, cells: Iterable[Cell]) -> None:
     """Give every finding of the run its suspects: once for each of *cells* and state.
 
-    A look that fails is told and costs nothing else: the finding stands.
+    A look that fails is told and costs nothing else: the finding stands.  Ctrl-C ends the looking.
     """
     found = {(r.cell, r.state): None for r in store.run.rows if r.verdict.finding and r.state}
     by_name = {cell.id: cell for cell in cells}
@@ -27,4 +27,7 @@ def suspect(session: Session, store: RunStore, cells: Iterable[Cell]) -> None:
         except HarnessError as error:
             session.progress(f"{name}: could not be looked at: {error.what}")
             continue
+        except KeyboardInterrupt:
+            session.progress(f"{name}: interrupted while looking")
+            return
         store.add_suspects(name, state, told)

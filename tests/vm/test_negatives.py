@@ -5,6 +5,7 @@ The cases are data, in negatives/*.toml.  One that names no cell runs on CELL.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +51,7 @@ def test_the_right_claims_turn(
     report = outcome.screen[-6000:]
     for key, verdict in case["turns"].items():
         assert verdict in outcome.verdicts(key), f"{key}: {outcome.verdicts(key)}\n{report}"
+        _check_suspects(case, key, outcome.rows[key], report)
     for key in case.get("keeps", []):
         assert outcome.verdicts(key), f"{key} was not decided\n{report}"
         assert outcome.verdicts(key) <= QUIET, f"{key}: {outcome.verdicts(key)}\n{report}"
@@ -58,6 +60,16 @@ def test_the_right_claims_turn(
     claims = {key for key in turned if key[:1].isupper()}
     assert claims <= set(case["turns"]), f"also turned: {claims - set(case['turns'])}\n{report}"
     assert outcome.status == expected_status(set(case["turns"].values())), report
+
+
+def _check_suspects(
+    case: dict[str, Any], key: str, rows: list[dict[str, Any]], report: str
+) -> None:
+    """A finding on a guest that was broken names what broke it."""
+    for row in rows:
+        if row["verdict"] in ("violated", "drift"):
+            told = "\n".join(row["suspects"])
+            assert re.search(case.get("suspect", "."), told), f"{key}: {told}\n{report}"
 
 
 def expected_status(verdicts: set[str]) -> int:

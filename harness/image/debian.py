@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import platform
 import re
 import shlex
 import shutil
@@ -20,13 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from harness.image import mirror, process
+from harness.errors import TestbedError
+from harness.image import bootstrap, finish, foreign, mirror, process
 from harness.image.recipe import File, Recipe
+from harness.image.tree import XATTR
 
 Progress = Callable[[str], None]
 
 DISK, KERNEL, INITRD, LOG = "disk.qcow2", "vmlinuz", "initrd.img", "build.log"
-_XATTR = "SCHILY.xattr."
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,12 @@ def build(recipe: Recipe, arch: str, where: Path, progress: Progress) -> Built:
     source = mirror.choose()
     progress(f"{recipe.cell(arch)}: installing packages of {recipe.suite}"
              f" from {source or 'the default mirror'}")
-    process.run(_mmdebstrap(recipe, arch, tar, source), log, {"TMPDIR": _scratch()})
+    boot = None
+    if arch == platform.machine():
+        command = bootstrap.native(recipe, arch, tar, source)
+        process.run(command, log, {"TMPDIR": bootstrap.scratch()})
+    else:
+        boot = foreign.root(recipe, arch, tar, source, log, progress)
 
     progress(f"{recipe.cell(arch)}: making the file system")
     _write_overlay(recipe, overlay)
@@ -55,16 +62,22 @@ def build(recipe: Recipe, arch: str, where: Path, progress: Progress) -> Built:
     _restore_xattrs(tar, raw, where / "xattrs", log)
     tar.unlink()
 
-    shutil.copyfile(root / "vmlinuz", where / KERNEL)
-    shutil.copyfile(root / "initrd.img", where / INITRD)
+    if boot:
+        progress(f"{recipe.cell(arch)}: configuring the kernel in an emulated machine")
+        finish.run(boot, raw, log)
+
+    (kernel,) = (root / "boot").glob("vmlinuz-*")
+    _dump(raw, f"/boot/{kernel.name}", where / KERNEL, log)
+    _dump(raw, f"/boot/{kernel.name.replace('vmlinuz', 'initrd.img')}", where / INITRD, log)
+    _dump(raw, "/var/lib/dpkg/status", where / "status", log)
     built = Built(
-        packages=dict(_installed((root / "var/lib/dpkg/status").read_text("utf-8"))),
+        packages=dict(_installed((where / "status").read_text("utf-8"))),
         preloaded=dict(_debs(root / "var/cache/apt/archives")),
     )
     delete(root)
 
     process.run(["qemu-img", "convert", "-O", "qcow2", str(raw), str(where / DISK)], log)
-    for leftover in (raw, overlay):
+    for leftover in (raw, overlay, where / "status"):
         leftover.unlink()
     return built
 
@@ -84,37 +97,6 @@ def delete(tree: Path) -> None:
         if not tree.exists():
             break
         time.sleep(1)
-
-
-def _mmdebstrap(recipe: Recipe, arch: str, tar: Path, source: str | None) -> list[str]:
-    on = recipe.on(arch)
-    include = ",".join([*recipe.packages.include, on.kernel])
-    command = [
-        "mmdebstrap",
-        f"--mode={'root' if os.geteuid() == 0 else 'unshare'}",
-        "--variant=minbase",
-        "--format=tar",
-        f"--architectures={on.debian}",
-        f"--components={','.join(recipe.components)}",
-        f"--include={include}",
-        '--aptopt=APT::Install-Recommends "false"',
-        "--skip=cleanup/apt",
-        *(f"--aptopt={line}" for line in recipe.apt_options),
-    ]
-    if recipe.packages.preload:
-        wanted = shlex.join(recipe.packages.preload)
-        command += [
-            '--customize-hook=chroot "$1" apt-get clean',  # of what is installed already
-            '--customize-hook=chroot "$1" apt-get install --yes --download-only'
-            f" --no-install-recommends {wanted}",
-        ]
-    return [*command, recipe.suite, str(tar), *([source] if source else [])]
-
-
-def _scratch() -> str:
-    # mmdebstrap unpacks into $TMPDIR.  /tmp may be memory, and in the unshare mode a mapped
-    # user must be able to reach it, which rules a home directory out.
-    return os.environ.get("TMPDIR", "/var/tmp")
 
 
 def _populate(recipe: Recipe, where: Path) -> str:
@@ -157,7 +139,7 @@ def _restore_xattrs(tar: Path, raw: Path, scratch: Path, log: Path) -> None:
     with tarfile.open(tar, "r|") as stream:
         for member in stream:
             for key, value in member.pax_headers.items():
-                name = key.removeprefix(_XATTR)
+                name = key.removeprefix(XATTR)
                 if name == key or not name.startswith(("security.", "user.")):
                     continue
                 data = scratch / str(len(commands))
@@ -167,6 +149,12 @@ def _restore_xattrs(tar: Path, raw: Path, scratch: Path, log: Path) -> None:
     script.write_text("\n".join(commands) + "\n")
     process.run(["debugfs", "-w", "-f", str(script), str(raw)], log)
     shutil.rmtree(scratch)
+
+
+def _dump(raw: Path, path: str, target: Path, log: Path) -> None:
+    process.run(["debugfs", "-R", f'dump "{path}" "{target}"', str(raw)], log)
+    if not target.exists() or not target.stat().st_size:  # debugfs has one status for everything
+        raise TestbedError(f"the file system has no {path}", hint=f"the whole log is {log}")
 
 
 def _installed(status: str) -> Iterator[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import platform
 import re
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from harness.errors import UsageError
 from harness.image import toml
 from harness.matrix import ARCHES
 
-# Raise it when the builder would make something else of the same recipe.
+# Raise it when the builder would make something else of the same recipe; the other one, when it
+# would for another architecture than this machine's.
 SCHEMA = 1
+FOREIGN_SCHEMA = 1
 
 
 class Arch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,7 +106,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def hash(self, arch: str) -> str:
         """Changes whenever anything that the image is made of does."""
         content = msgspec.to_builtins(self) | {"arch": msgspec.to_builtins(self.on(arch))}
-        text = msgspec.json.encode([SCHEMA, arch, content], order="deterministic")
+        foreign = [] if arch == platform.machine() else ["foreign", FOREIGN_SCHEMA]
+        text = msgspec.json.encode([SCHEMA, arch, content, *foreign], order="deterministic")
         return hashlib.sha256(text).hexdigest()
 
 

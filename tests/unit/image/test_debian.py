@@ -28,19 +28,6 @@ def test_the_overlay_holds_the_files_of_the_recipe(tmp_path: Path) -> None:
     assert members["./etc/machine-id"].size == 0
 
 
-@pytest.mark.parametrize(("uid", "mode"), [(0, "root"), (1000, "unshare")])
-def test_who_builds_decides_the_mode(
-    monkeypatch: pytest.MonkeyPatch, uid: int, mode: str
-) -> None:
-    monkeypatch.setattr("os.geteuid", lambda: uid)
-    recipe = recipes.load("debian-12")
-    command = debian._mmdebstrap(recipe, "x86_64", Path("root.tar"), "http://mirror.example/debian")
-    assert f"--mode={mode}" in command
-    assert command[-3:] == ["bookworm", "root.tar", "http://mirror.example/debian"]
-    without = debian._mmdebstrap(recipe, "x86_64", Path("root.tar"), None)
-    assert without[-2:] == ["bookworm", "root.tar"]
-
-
 def test_installed_packages_are_read_from_dpkg() -> None:
     status = (
         "Package: dash\nStatus: install ok installed\nVersion: 0.5.12-2\nDescription: sh\n x\n\n"

@@ -84,6 +84,20 @@ def test_another_architecture_does_not_change_the_hash(write: Write) -> None:
     assert both.hash("aarch64") != first
 
 
+def test_how_another_architecture_is_built_is_in_the_hash(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = recipes.load("toy-1", write(TOML))
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    foreign = recipe.hash("x86_64")
+    monkeypatch.setattr(recipes, "FOREIGN_SCHEMA", recipes.FOREIGN_SCHEMA + 1)
+    assert recipe.hash("x86_64") != foreign
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    native = recipe.hash("x86_64")
+    monkeypatch.setattr(recipes, "FOREIGN_SCHEMA", 1)
+    assert recipe.hash("x86_64") == native != foreign
+
+
 def test_a_recipe_that_extends_another_says_only_what_differs(write: Write) -> None:
     where = write(TOML)
     parent = recipes.load(recipes.names(where)[0], where)

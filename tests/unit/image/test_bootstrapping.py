@@ -1,0 +1,44 @@
+"""mmdebstrap's command lines, and the script that runs inside of it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.image import bootstrap
+from harness.image import recipe as recipes
+
+TAR = Path("root.tar")
+MIRROR = "http://mirror.example/debian"
+
+
+@pytest.mark.parametrize(("uid", "mode"), [(0, "root"), (1000, "unshare")])
+def test_who_builds_decides_the_mode(
+    monkeypatch: pytest.MonkeyPatch, uid: int, mode: str
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: uid)
+    recipe = recipes.load("debian-12")
+    command = bootstrap.native(recipe, "x86_64", TAR, MIRROR)
+    assert f"--mode={mode}" in command
+    assert command[-3:] == ["bookworm", "root.tar", MIRROR]
+    assert bootstrap.native(recipe, "x86_64", TAR, None)[-2:] == ["bookworm", "root.tar"]
+
+
+def test_a_pair_is_of_this_machines_architecture_and_has_no_kernel() -> None:
+    recipe = recipes.load("debian-12")
+    command = bootstrap.pair(recipe, "aarch64", "x86_64", TAR, MIRROR)
+    assert "--architectures=amd64" in command
+    (include,) = (word for word in command if word.startswith("--include="))
+    assert "openssh-server" in include
+    assert "linux-image" not in include
+    (hook,) = (word for word in command if word.startswith("--customize-hook="))
+    assert "linux-image-cloud-arm64" in hook
+
+
+def test_the_script_is_one() -> None:
+    recipe = recipes.load("debian-13")
+    script = bootstrap._pairing(recipe, "aarch64")
+    subprocess.run(["sh", "-n"], input=script, text=True, check=True)
+    assert f"/{bootstrap.DEBS}" in script

@@ -101,7 +101,7 @@ DEBIAN_12 = _debian(
     "12",
     "Debian 12 (bookworm)",
     recipe="debian-12",
-    recipe_arches=("x86_64",),
+    recipe_arches=("x86_64", "aarch64"),
     engine="20.10.24",
     kernel="6.1",
     systemd="252",

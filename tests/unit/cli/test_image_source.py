@@ -35,7 +35,7 @@ def known(tmp_path: Path, server: Place, disk: bytes, monkeypatch: pytest.Monkey
             "root": "ext4", "console": "ttyS0", "user": "debian", "datasources": ["NoCloud"]}},
         "image": [{"cell": CELL, **entry, "pinned": pinned},
                   {"cell": "debian-10/x86_64", **entry, "pinned": pinned},
-                  {"cell": "debian-12/aarch64", **entry, "format": "iso",
+                  {"cell": "debian-forky/aarch64", **entry, "format": "iso",
                    "latest": {"url": server.url + "/new"}}],
     }  # fmt: skip
     (folder / "debian.toml").write_text(dump(doc))
@@ -116,7 +116,7 @@ def test_the_matrix_says_which_source_and_why(known: Path, call: Call) -> None:
     if here["status"] == "available":  # this machine has the emulator
         assert here["source"] == "built"
         assert "upstream: not fetched" in here["why"]
-    there = row(call, "debian-12/aarch64")
+    there = row(call, "debian-forky/aarch64")
     assert there["status"] == "unreachable"
     assert "upstream: there is only an installer" in there["reason"]
     assert "built: " in there["reason"]

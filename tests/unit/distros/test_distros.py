@@ -105,7 +105,7 @@ def test_a_mode_that_is_gone_says_why() -> None:
         ("debian-11/aarch64", "the image recipe debian-11 does not build aarch64 yet"),
         ("photon-4/x86_64", NO_IMAGE),
         ("centos-7/aarch64", NO_IMAGE),
-        ("debian-12/aarch64", "the image recipe debian-12 does not build aarch64 yet"),
+        ("debian-forky/aarch64", "the image recipe debian-forky does not build aarch64 yet"),
     ],
 )
 def test_the_others_say_what_is_missing(cell: str, reason: str) -> None:

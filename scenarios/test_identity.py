@@ -20,7 +20,7 @@ ENOUGH = 65536
 EXAMPLE = 231072  # where the manual's example lets them start
 # An image archive of one layer with one file of the given owner.
 LAYER = """
-import hashlib, io, json, sys, tarfile
+import hashlib, io, json, os, sys, tarfile
 
 owner, mark = int(sys.argv[1]), sys.argv[2]
 
@@ -33,7 +33,8 @@ layer = io.BytesIO()
 with tarfile.open(fileobj=layer, mode="w") as archive:
     add(archive, "owned", mark.encode(), owner)
 config = json.dumps({
-    "architecture": "amd64", "os": "linux", "config": {},
+    "architecture": {"aarch64": "arm64"}.get(os.uname().machine, "amd64"),
+    "os": "linux", "config": {},
     "rootfs": {"type": "layers",
                "diff_ids": ["sha256:" + hashlib.sha256(layer.getvalue()).hexdigest()]},
 }).encode()

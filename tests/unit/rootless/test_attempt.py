@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
+from harness.errors import TestbedError
+from harness.guest.facts import Facts
+from harness.guest.guest import Guest
 from harness.guest.session import Result
 from harness.rootless import attempt
 from harness.rootless.setuptool import ToolResult
@@ -44,3 +50,38 @@ def test_words_of_check(result: ToolResult, words: str) -> None:
 )
 def test_words_of_start(exit_status: int, log: str, words: str) -> None:
     assert attempt.words_of_start(Result(("start",), exit_status, log, "", 1.0)) == words
+
+
+class Scripted:
+    """A session whose daemon ends in these ways, one after another."""
+
+    def __init__(self, *results: Result) -> None:
+        self.results = list(results)
+
+    def run(self, *_: str, **__: object) -> None:
+        """Nothing runs that would have to be stopped."""
+
+    def sh(self, *_: str, **__: object) -> Result:
+        return self.results.pop(0)
+
+
+def guest(facts: Facts, *results: Result) -> Guest:
+    return cast(Guest, SimpleNamespace(cell="a-1/x86_64", facts=facts, user=Scripted(*results)))
+
+
+SLOW = Result(("start",), 1, f"failed to start containerd: {attempt.TOO_SLOW}", "", 1.0)
+STARTED = Result(("start",), 0, "the daemon answers", "", 1.0)
+
+
+def test_a_slow_start_is_tried_again(debian_12: Facts) -> None:
+    assert attempt.begin(guest(debian_12, SLOW, STARTED)).outcome == "starts"
+
+
+def test_a_start_that_stays_slow_says_nothing_about_the_guest(debian_12: Facts) -> None:
+    with pytest.raises(TestbedError, match="twice"):
+        attempt.begin(guest(debian_12, SLOW, SLOW))
+
+
+def test_a_start_that_fails_by_itself_is_not_repeated(debian_12: Facts) -> None:
+    failed = Result(("start",), 1, "No subuid ranges found", "", 1.0)
+    assert attempt.begin(guest(debian_12, failed, STARTED)).outcome == "fails: subuid"

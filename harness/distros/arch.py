@@ -35,14 +35,16 @@ ROLLING = Distro(
     remedies=(*REMEDIES, USERNS_CLONE),
     traits={
         **PREPARED,
+        # Arch builds its package shadow --with-fcaps.
+        "newuidmap": "file capabilities",
+        "newgidmap": "file capabilities",
         "cgroup": "v2",
         "userns-clone": "absent",
         "overlay-in-userns": "yes",
         "nf_tables-module": "loaded",
         "mandatory-access": "none",
     },
-    # With AppArmor off, Debian's kernel has SELinux in charge, without a policy.
-    twin={"userns-clone": "1", "mandatory-access": "selinux"},
+    twin={"userns-clone": "1"},
 )
 
 DISTROS = (ROLLING,)

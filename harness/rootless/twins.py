@@ -24,6 +24,7 @@ from harness.image import recipe as recipes
 from harness.image import store
 from harness.image.choose import Standing
 from harness.image.model import Image
+from harness.image.recipe import File
 from harness.image.twins import repository, schema
 from harness.image.twins.repository import NAME, Built
 from harness.image.twins.schema import Twin
@@ -83,7 +84,7 @@ def _become(guest: Guest, twin: Twin, packages: Built, log: Log) -> None:
     if twin.repository.format == "rpm":
         root.write("/etc/rpm/macros.twin", RPM_MACROS)
     for file in (f for f in twin.files if not twin.repository.serve):
-        root.write(file.path, file.content.lstrip(), int(file.mode, 8))
+        _write(root, file)
     where = _copy(root, twin, packages)
     theirs = manager(tools.manager, root)
     added = theirs.add_repository(Repository(NAME, f"file://{where}"))
@@ -95,12 +96,19 @@ def _become(guest: Guest, twin: Twin, packages: Built, log: Log) -> None:
         root.run("rm", added)
         _serve(guest, twin)
         for file in twin.files:
-            root.write(file.path, file.content.lstrip(), int(file.mode, 8))
+            _write(root, file)
     for name in tools.hide:
         log(f"{installing.hide(root, name)} hidden")
     for name, value in twin.traits.items():
         log(str(inducing.induce(guest, name, value)))
     inducing.log_in_again(guest)
+
+
+def _write(root: Session, file: File) -> None:
+    if file.link:
+        root.run("ln", "-sfT", file.link, file.path)
+    else:
+        root.write(file.path, file.content.lstrip(), int(file.mode, 8))
 
 
 def _install(root: Session, debs: tuple[str, ...], log: Log) -> None:

@@ -39,7 +39,7 @@ class Catalogue(msgspec.Struct):
 MAY_BE_EMPTY = {
     Catalogue: {"title", "fixes", "files", "commands", "content", "notes", "unverified", "name",
                 "signing"},
-    Twin: {"commands", "conflicts", "content", "dead", "debs", "files", "hide", "parts",
+    Twin: {"commands", "conflicts", "content", "dead", "debs", "files", "hide", "link", "parts",
            "kernel_arguments", "preinstalled", "requires", "serve", "traits", "version_of"},
     Part: {"take", "files", "post", "replace", "replace.*", "to", "content"},
     Recipe: {"cmdline", "apt_options", "omit", "files", "preload", "units", "mask", "enable",

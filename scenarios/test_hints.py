@@ -27,6 +27,7 @@ LASTING = {
     "P16.lasting": ("ports-sysctl", PORTS, "0"),
     "M28.lasting": ("ping", PING, "0 2147483647"),
 }
+OWN = {"M7.lasting": ("arch-userns-clone", CLONE, "1")}  # of one distro alone
 PASSING = {
     "M6.lasting": ("userns-clone-19.03", CLONE, "1"),
     "M28.lasting_19.03": ("ping-19.03", PING, "0 2147483647"),
@@ -56,6 +57,9 @@ def after_reboot(
         if not predict(key, guest.facts).applies:
             decide(key, None)
             continue
+        if hint not in (known.name for known in (*distro.hints, *distro.remedies)):
+            decide.not_applicable(key, f"no document has the hint {hint} for {distro.title}")
+            continue
         guest.root.write(f"/etc/sysctl.d/{file}", f"{knob} = {bad}\n")
         guest.root.sh('PATH=$PATH:/usr/sbin sysctl -w "$1=$2"', knob, bad)
         said = cure(guest, distro, hint)
@@ -80,6 +84,14 @@ def after_reboot(
 def test_lasting(guest: Guest, distro: Distro, decide: Decider) -> None:
     """A hint that is written to a file is still in force after a reboot."""
     after_reboot(guest, distro, decide, LASTING)
+
+
+@pytest.mark.boot
+@pytest.mark.state("prepared")
+@pytest.mark.claims("M7.lasting")
+def test_own_hint_lasting(guest: Guest, distro: Distro, decide: Decider) -> None:
+    """A hint for one distro alone is still in force after a reboot."""
+    after_reboot(guest, distro, decide, OWN)
 
 
 @pytest.mark.boot

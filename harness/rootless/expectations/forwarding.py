@@ -54,6 +54,14 @@ def tcp6(facts: Facts) -> Prediction:
                       _because(facts))
 
 
+@rule("P15.elsewhere", source=USAGE)
+@needs_containers
+def elsewhere(facts: Facts) -> Prediction:
+    """The same servers, TCP and UDP, asked by another machine: ``answers`` if both do, else
+    ``no answer``.  No document has a step for a firewall."""
+    return Prediction("answers" if may_bind(facts, 5353) else "no answer", _because(facts))
+
+
 @rule("P15.source", source=SOURCE_ADDRESS)
 @needs_containers
 def source(facts: Facts) -> Prediction:

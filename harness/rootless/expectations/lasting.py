@@ -35,6 +35,8 @@ _lasting("P16.lasting", "net.ipv4.ip_unprivileged_port_start", LASTS,
          f"{MANUAL}, 'Exposing privileged ports'", "/etc/sysctl.conf")  # fmt: skip
 _lasting("M28.lasting", "net.ipv4.ping_group_range", LASTS,
          f"{MANUAL}, 'Routing ping packets'", "/etc/sysctl.conf")  # fmt: skip
+_lasting("M7.lasting", "kernel.unprivileged_userns_clone", LASTS,
+         f"{MANUAL}, 'Distribution-specific hint', Arch Linux", "/etc/sysctl.conf")  # fmt: skip
 _lasting("M6.lasting", "kernel.unprivileged_userns_clone", GONE,
          f"{MOBY}, 'Distribution-specific hint'", "/proc alone")  # fmt: skip
 _lasting("M28.lasting_19.03", "net.ipv4.ping_group_range", GONE,

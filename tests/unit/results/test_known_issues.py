@@ -62,6 +62,22 @@ def test_the_projects_own_file() -> None:
     assert not path.covers("debian-12/x86_64/docker-ce=28.5.2", "28.5.2")
 
 
+def test_what_a_twin_has_of_its_base_is_not_told_of_another_distro() -> None:
+    """Arch reads /etc/sysctl.conf at boot no more than its twin; openSUSE and Ubuntu do read it."""
+    claims = load_ledger(SCENARIOS / "claims.toml")
+    issues = load_known_issues(SCENARIOS / "known_issues.toml", claims=claims)
+    for claim in ("P16", "M28"):
+        lasting = [issue for issue in issues if issue.names(claim, "lasting")]
+        known = {
+            cell for cell in (
+                "debian-13/x86_64", "arch-rolling/x86_64", "arch-rolling/x86_64+twin",
+                "ubuntu-24.04/x86_64+twin", "opensuse-tumbleweed/x86_64+twin",
+            )
+            if any(issue.covers_cell(cell) for issue in lasting)
+        }
+        assert known == {"debian-13/x86_64", "arch-rolling/x86_64", "arch-rolling/x86_64+twin"}
+
+
 def test_fields_are_read(tmp_path: Path) -> None:
     entry = {**GOOD, "aspect": '"a"', "engine": '">=20.10,<23"', "review": '"2027-01-31"'}
     (issue,) = load_known_issues(write(tmp_path, entry), claims={"P12"})

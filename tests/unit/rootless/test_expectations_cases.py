@@ -282,6 +282,8 @@ KERNEL: tuple[Case, ...] = (
     ("M9.cured", "debian_12", {"max-user-namespaces": "0"}, "satisfied"),
     ("M9.one", "debian_12", {}, "satisfied"),
     ("M9.start", "debian_12", {"max-user-namespaces": "absent"}, NA),
+    ("M7.lasting", "arch_rolling", {}, NA),
+    ("M7.lasting", "arch_rolling", {"userns-clone": "1"}, "lasts"),
     ("M8", "debian_12", {}, NA),
     ("M8", "debian_12", {"iptables": "legacy"}, "satisfied"),
     ("M8.without", "debian_14", {"iptables": "legacy"}, "missing: ip_tables"),
@@ -341,6 +343,8 @@ REST: tuple[Case, ...] = (
 
 
 FORWARDING: tuple[Case, ...] = (
+    ("P15.elsewhere", "photon_4", {}, "answers"),
+    ("P15.elsewhere", "debian_12", {"port-boundary": "9000"}, "no answer"),
     ("P15.udp", "debian_12", {}, "answers"),
     ("P15.udp", "debian_12", {"port-boundary": "6000"}, "refused"),
     ("P15.udp_low_port", "debian_12", {}, "refused"),

@@ -59,7 +59,7 @@ LEAP_15_6 = _opensuse(
 TUMBLEWEED = _opensuse(
     "tumbleweed",
     "openSUSE Tumbleweed",
-    twin={"mandatory-access": "apparmor"},
+    twin={},
     cgroup="v2",
     mandatory_access="selinux",
 )

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.image import bootstrap, dpkg, finish, process, tree
-from harness.image.graft import Graft, Names
+from harness.image.graft import Graft
+from harness.image.labels import Names
 from harness.image.recipe import Recipe
 
 Progress = Callable[[str], None]

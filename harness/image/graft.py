@@ -12,33 +12,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from harness.errors import TestbedError
-from harness.image import dpkg
-from harness.image.dpkg import ADMIN, Database, Deb, Stanza
+from harness.image import dpkg, labels
+from harness.image.dpkg import Database, Deb, Stanza
+from harness.image.labels import Names
 from harness.image.tree import Node, Tree, same_owner
 
 # Triggers whose outcome is of the architecture, and who is interested.
 TRIGGERS = {"libc-bin": "ldconfig"}
-# Links in the root and directories in /usr for other ABIs of an architecture; no package's.
-_MULTILIB = ("lib32", "lib64", "libo32", "libx32")
-# Where dpkg, its helpers and debconf have names with ":amd64" in them.
-_TEXTS = (
-    *(f"{ADMIN}/{name}" for name in ("alternatives", "diversions", "statoverride", "triggers")),
-    "var/cache/debconf",
-)
 # PEP 3147; an interpreter takes it if it has the time and the size of its source (PEP 552).
 _COMPILED = re.compile(r"(?P<folder>.+)/__pycache__/(?P<name>[^/]+)\.cpython-\d+(\.opt-\d)?\.pyc")
-
-
-@dataclass(frozen=True)
-class Names:
-    """How Debian calls an architecture, and its libraries' directories."""
-
-    debian: str
-    triplet: str
-
-    @classmethod
-    def of(cls, arch: str, debian: str) -> Names:
-        return cls(debian, f"{arch}-linux-gnu")
 
 
 @dataclass(frozen=True)
@@ -77,7 +59,8 @@ class Graft:
         for name, trigger in TRIGGERS.items():
             status[name] |= {"Status": "install ok triggers-pending", "Triggers-Pending": trigger}
         self.tree.write(dpkg.STATUS, dpkg.render(status.values()))
-        self._rename(set(wanted))
+        labels.rename(self.tree, self.old, self.new)
+        self._automatic(set(wanted))
         self._compile()
         unpacked = [deb.name for deb in self.debs if deb.name not in packages]
         return Grafted(replaced, unpacked, self._drop())
@@ -164,24 +147,17 @@ class Graft:
         for name, (mode, content) in deb.control.items():
             self.tree.write(start + name, content, mode)
 
-    def _rename(self, wanted: set[str]) -> None:
-        """The architecture, where it is written down."""
-        for name in _TEXTS:
-            for path in [name, *self.tree.below(name)]:
-                if text := self.tree.read(path):
-                    text = text.replace(self.old.triplet, self.new.triplet)
-                    text = text.replace(f":{self.old.debian}", f":{self.new.debian}")
-                    self.tree.write(path, text.encode("utf-8", "surrogateescape"))
-        self.tree.write(f"{ADMIN}/arch", f"{self.new.debian}\n".encode())
-        automatic = "var/lib/apt/extended_states"
-        text = self.tree.read(automatic).replace(
+    def _automatic(self, wanted: set[str]) -> None:
+        """apt's list of packages that nobody asked for."""
+        path = "var/lib/apt/extended_states"
+        text = self.tree.read(path).replace(
             f"Architecture: {self.old.debian}\n", f"Architecture: {self.new.debian}\n"
         )
         for deb in self.debs:
             if deb.name not in self.before.packages and deb.name not in wanted:
                 text += f"Package: {deb.name}\nArchitecture: {self.new.debian}\n"
                 text += "Auto-Installed: 1\n\n"
-        self.tree.write(automatic, text.encode())
+        self.tree.write(path, text.encode())
 
     def _compile(self) -> None:
         """Python's compiled files, which scripts made, know the times of their sources."""
@@ -204,11 +180,7 @@ class Graft:
             if not self.tree.is_folder(path):
                 del self.tree.nodes[path]
         self.tree.remove_empty(dropped)
-        for name in _MULTILIB:
-            self.tree.remove_empty([f"usr/{name}", name])
-            link = self.tree.nodes.get(name)
-            if link and link.member.issym() and f"usr/{name}" not in self.tree.nodes:
-                del self.tree.nodes[name]
+        labels.multilib(self.tree)
         return dropped
 
     def _of_old(self, owned: set[str]) -> Iterator[str]:

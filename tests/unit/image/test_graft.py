@@ -13,7 +13,8 @@ import pytest
 
 from harness.errors import TestbedError
 from harness.image import dpkg
-from harness.image.graft import Graft, Grafted, Names
+from harness.image.graft import Graft, Grafted
+from harness.image.labels import Names
 from harness.image.tree import Tree
 
 OLD, NEW = Names.of("x86_64", "amd64"), Names.of("aarch64", "arm64")
@@ -203,6 +204,17 @@ def test_a_diverted_file_stays_with_who_diverted_it(old: Tree, new: list[dpkg.De
     graft(old, new)
     assert old.read("usr/bin/tool.real") == "arm64"
     assert old.read("usr/bin/tool") == "amd64"
+
+
+def test_diversions_are_those_of_the_new_architecture(old: Tree, new: list[dpkg.Deb]) -> None:
+    loader = f"{OLD.loader}\n{OLD.loader}.usr-is-merged\nlibc6\n"
+    links = "/lib32\n/.lib32.usr-is-merged\nbase-files\n"
+    old.write(f"{dpkg.ADMIN}/diversions", (loader + links).encode())
+    graft(old, new)
+    lines = old.read(f"{dpkg.ADMIN}/diversions").splitlines()
+    assert lines[:3] == [NEW.loader, f"{NEW.loader}.usr-is-merged", "libc6"]
+    assert lines[6::3] == ["/lib64", "/libo32", "/libx32"]
+    assert len(lines) == 15
 
 
 def test_a_path_that_another_package_took_stays_its_own(old: Tree, new: list[dpkg.Deb]) -> None:

@@ -57,6 +57,9 @@ echo "most $most"
 """
 QUOTA = 0.5  # of cgroup.FLAGS["cpu"]
 PIDS_LIMIT = 50
+# A listing of /proc is no snapshot: who ended meanwhile is counted beside who came instead.  With
+# a limit of 50, 51 were seen; without one, 192.
+PIDS_COUNTED = PIDS_LIMIT + 10
 KILLED = 137
 PIDS_RUN = f"docker run --rm {cgroup.FLAGS['pids']} busybox sh -c (a fork bomb)"
 CANNOT_FORK = "can't fork"
@@ -134,7 +137,7 @@ def test_pids(docker: Docker, decide: Decider) -> None:
     evidence = f"$ {PIDS_RUN}\n{result.stdout.strip()}\n{refused} times: {CANNOT_FORK}"
     if "most" not in seen:
         effect = "error"
-    elif int(seen["most"]) > PIDS_LIMIT:
+    elif int(seen["most"]) > PIDS_COUNTED:
         effect = "ignored"
     else:
         effect = "enforced" if refused else f"{seen['most']} processes, none refused"

@@ -114,7 +114,7 @@ DEBIAN_13 = _debian(
     "Debian 13 (trixie)",
     packages=(*PACKAGES, "docker-cli"),
     recipe="debian-13",
-    recipe_arches=("x86_64",),
+    recipe_arches=("x86_64", "aarch64"),
     cgroup_v1=CGROUP_V1_FORCED,
     engine="26.1.5",
     kernel="6.12",

@@ -22,7 +22,9 @@ pytestmark = [
         reason=f"needs the package {EMULATOR_PACKAGES[ARCH]}",
     ),
 ]
-CELLS = pytest.mark.parametrize("cell", [Cell("debian", "12", ARCH)], ids=str)
+CELLS = pytest.mark.parametrize(
+    "cell", [Cell("debian", "12", ARCH), Cell("debian", "13", ARCH)], ids=str
+)
 
 
 @CELLS

@@ -43,6 +43,7 @@ AT_HOME = (
     ".config/docker .config/systemd .config/environment.d .config/rootlesskit .docker/config.json "
     ".profile .bashrc .bash_profile .pam_environment bin .local/bin"
 ).split()
+PRIVATE = "/etc/shadow /etc/gshadow /etc/passwd /etc/sudoers /root /run/docker.sock".split()
 # What no package brought is remarkable here.
 UNOWNED = ("/etc/sysctl.d/", "/etc/modprobe.d/", "/usr/lib/sysctl.d/", "/etc/ld.so.conf.d/")
 # A line in one of these is remarkable wherever the file came from.
@@ -268,6 +269,15 @@ def namespace(pid: str) -> str:
         return ""
 
 
+def permissions() -> None:
+    """Note who may use what is not everybody's."""
+    for path in PRIVATE:
+        with contextlib.suppress(OSError):
+            status = os.stat(path)
+            mode = f"{stat.S_IMODE(status.st_mode):o}"
+            note("mode " + path, f"{path} of {owner(status.st_uid)} has mode {mode}")
+
+
 def listeners() -> None:
     """Note which TCP ports are taken."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
@@ -320,6 +330,7 @@ def main() -> None:
         changed(paths, sorted(set(owners.values())))
     files([*CONFIGURATION, *(os.path.join(home, name) for name in AT_HOME)])
     processes()
+    permissions()
     listeners()
     machine()
     print(json.dumps(found))

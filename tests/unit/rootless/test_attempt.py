@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
 
@@ -69,7 +70,8 @@ def guest(facts: Facts, *results: Result) -> Guest:
     return cast(Guest, SimpleNamespace(cell="a-1/x86_64", facts=facts, user=Scripted(*results)))
 
 
-SLOW = Result(("start",), 1, f"failed to start containerd: {attempt.TOO_SLOW}", "", 1.0)
+SILENT = Result(("start",), 1, f"failed to start containerd: {attempt.TOO_SLOW}", "", 1.0)
+SLOW = replace(SILENT, stdout=f'level=info msg="{attempt.AT_WORK}"\n{SILENT.stdout}')
 STARTED = Result(("start",), 0, "the daemon answers", "", 1.0)
 
 
@@ -80,6 +82,12 @@ def test_a_slow_start_is_tried_again(debian_12: Facts) -> None:
 def test_a_start_that_stays_slow_says_nothing_about_the_guest(debian_12: Facts) -> None:
     with pytest.raises(TestbedError, match="twice"):
         attempt.begin(guest(debian_12, SLOW, SLOW))
+
+
+def test_a_containerd_that_never_said_anything_is_not_slow(debian_12: Facts) -> None:
+    answer = attempt.begin(guest(debian_12, SLOW, SILENT))
+    assert answer.outcome == "fails: unknown reason"
+    assert attempt.TOO_SLOW in answer.evidence
 
 
 def test_a_start_that_fails_by_itself_is_not_repeated(debian_12: Facts) -> None:

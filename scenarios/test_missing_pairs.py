@@ -11,6 +11,7 @@ from harness.guest.guest import Guest
 from harness.rootless import engine, inducing, installing, setuptool
 from harness.rootless.attempt import words_of_check
 from harness.rootless.expectations import missing
+from harness.rootless.inducers import CannotInduce
 from harness.rootless.setuptool import ToolResult
 from harness.rootless.traits import trait
 from harness.session.decide import Decider
@@ -75,7 +76,7 @@ def test_pairs(guest: Guest, decide: Decider) -> None:
         key = f"D8.{first}+{second}"
         try:
             said.append(said_without(guest, first, second))
-        except inducing.CannotInduce as error:
+        except CannotInduce as error:
             decide.not_applicable(key, error.what)
             continue
         decide(key, words_of_check(said[-1]), said[-1].transcript)

@@ -9,6 +9,7 @@ from harness.guest.session import Result
 from harness.rootless import attempt, inducing, installing
 from harness.rootless.attempt import Attempt
 from harness.rootless.engine import Docker
+from harness.rootless.inducers import CannotInduce
 from harness.session.decide import Decider
 
 pytestmark = [pytest.mark.storage]
@@ -94,7 +95,7 @@ def test_permit_mounts(guest: Guest, docker: Docker, decide: Decider) -> None:
     """Debian's older kernels mount overlays for users when a parameter of the module says so."""
     try:
         induced = inducing.induce(guest, "overlay-in-userns", "yes")
-    except inducing.CannotInduce as error:
+    except CannotInduce as error:
         decide.not_applicable("M11.permit_mounts", error.what)
         return
     if not induced.done:

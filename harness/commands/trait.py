@@ -14,7 +14,7 @@ from harness.commands.face import end_as_ctrl_c, say
 from harness.distros import registry
 from harness.paths import cache
 from harness.results.terminal import make_console
-from harness.rootless.inducing import INDUCERS
+from harness.rootless.inducers import INDUCERS
 from harness.rootless.ladder import STATES
 from harness.rootless.traits import TRAITS
 

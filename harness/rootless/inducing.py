@@ -14,8 +14,6 @@ from harness.guest.guest import Guest
 from harness.rootless.inducers import INDUCERS, CannotInduce, Inducer
 from harness.rootless.traits import trait
 
-__all__ = ["INDUCERS", "CannotInduce", "Induced", "at_state", "find", "induce", "log_in_again"]
-
 
 @dataclass(frozen=True)
 class Induced:

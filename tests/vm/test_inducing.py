@@ -6,7 +6,8 @@ import pytest
 
 from harness.distros.base import Distro
 from harness.guest.guest import Guest
-from harness.rootless.inducing import CannotInduce, induce
+from harness.rootless.inducers import CannotInduce
+from harness.rootless.inducing import induce
 from harness.rootless.lab import Lab
 from harness.rootless.traits import trait
 from tests.vm.conftest import CELL

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from harness.guest.session import Result
 from harness.rootless import attempt, engine, inducing, setuptool
 from harness.rootless.bugs.model import Act, Case
-from harness.rootless.inducing import CannotInduce
+from harness.rootless.inducers import CannotInduce
 
 SBIN = "PATH=$PATH:/usr/sbin:/sbin; "
 STARTED = "^the daemon answers$"

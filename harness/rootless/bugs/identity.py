@@ -10,7 +10,7 @@ from harness.rootless.bugs import acts
 from harness.rootless.bugs.layers import File, load
 from harness.rootless.bugs.model import Bug, Case, add
 from harness.rootless.expectations.versions import rootlesskit_at_least
-from harness.rootless.inducing import CannotInduce
+from harness.rootless.inducers import CannotInduce
 
 NOBODY = 65534
 FEW = 1000

@@ -8,7 +8,7 @@ from harness.rootless import engine
 from harness.rootless.bugs import acts
 from harness.rootless.bugs.model import Bug, Case, add
 from harness.rootless.expectations.versions import kernel_at_least
-from harness.rootless.inducing import CannotInduce
+from harness.rootless.inducers import CannotInduce
 
 BROUGHT = "/etc/apparmor.d/rootlesskit"
 # Ubuntu's kernels have a file of that name, others a word of the mask.

@@ -9,7 +9,7 @@ from harness.distros.base import Distro
 from harness.errors import UsageError
 from harness.guest.facts import Facts
 from harness.guest.guest import Guest
-from harness.rootless.inducing import CannotInduce
+from harness.rootless.inducers import CannotInduce
 
 REPRODUCED = "reproduced"
 NOT_REPRODUCED = "not reproduced here"

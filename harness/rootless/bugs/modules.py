@@ -7,7 +7,7 @@ from harness.rootless import setuptool
 from harness.rootless.bugs import acts
 from harness.rootless.bugs.model import Bug, Case, add
 from harness.rootless.expectations.requirements import required_module
-from harness.rootless.inducing import CannotInduce
+from harness.rootless.inducers import CannotInduce
 
 _TAKE = """
 set -e

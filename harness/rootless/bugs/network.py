@@ -8,7 +8,7 @@ from harness.rootless import installing
 from harness.rootless.bugs import acts
 from harness.rootless.bugs.model import Bug, Case, add
 from harness.rootless.expectations.versions import engine_at_least
-from harness.rootless.inducing import CannotInduce
+from harness.rootless.inducers import CannotInduce
 
 PROXY = "rootlesskit-docker-proxy"
 _OLD = """

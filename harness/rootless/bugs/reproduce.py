@@ -19,7 +19,7 @@ from harness.rootless.bugs.model import (
     Case,
     expected,
 )
-from harness.rootless.inducing import CannotInduce
+from harness.rootless.inducers import CannotInduce
 
 WITHOUT, AS_IS, INDUCED, CURED = "without the trait", "as the guest is", "with the trait", "cured"
 

@@ -7,7 +7,7 @@ from harness.packages import manager
 from harness.rootless import engine, setuptool
 from harness.rootless.bugs import acts
 from harness.rootless.bugs.model import Bug, Case, add
-from harness.rootless.inducing import CannotInduce
+from harness.rootless.inducers import CannotInduce
 
 SESSION_BUS = "dbus-user-session"
 

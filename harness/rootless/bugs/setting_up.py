@@ -7,7 +7,7 @@ from harness.rootless import engine, installing
 from harness.rootless.bugs import acts
 from harness.rootless.bugs.model import Act, Bug, Case, add
 from harness.rootless.expectations.versions import tool_at_least
-from harness.rootless.inducing import CannotInduce
+from harness.rootless.inducers import CannotInduce
 
 # It puts the tool into a directory of its own, away from docker.
 PACKAGE = "docker.io"

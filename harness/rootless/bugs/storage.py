@@ -9,7 +9,7 @@ from harness.rootless.bugs import acts
 from harness.rootless.bugs.layers import File, load
 from harness.rootless.bugs.model import Bug, Case, add
 from harness.rootless.expectations.versions import kernel_at_least
-from harness.rootless.inducing import CannotInduce
+from harness.rootless.inducers import CannotInduce
 
 PARAMETER = "/sys/module/overlay/parameters/permit_mounts_in_userns"
 LOADED = "^Loaded image"

@@ -19,7 +19,7 @@ from harness.rootless.bugs.documented import facts_of
 from harness.rootless.bugs.layers import File, archive
 from harness.rootless.bugs.model import CANNOT, NOT_REPRODUCED, REPRODUCED
 from harness.rootless.bugs.reproduce import AS_IS, CURED, INDUCED, WITHOUT, line_of
-from harness.rootless.inducing import CannotInduce
+from harness.rootless.inducers import CannotInduce
 from harness.rootless.ladder import STATES
 from harness.rootless.traits import assume
 

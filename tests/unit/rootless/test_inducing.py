@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import UsageError
-from harness.rootless import inducing
+from harness.rootless.inducers import INDUCERS
 from harness.rootless.traits import TRAITS, trait
 from harness.session.options import parse_induced
 
 
 def test_what_can_be_induced_is_a_trait_that_can_have_the_value() -> None:
-    for name, inducer in inducing.INDUCERS.items():
+    for name, inducer in INDUCERS.items():
         one = trait(name)
         if not one.open:
             assert set(inducer.values) <= set(one.values), name
@@ -23,7 +23,7 @@ def test_every_trait_of_a_distro_that_is_not_its_build_can_be_induced() -> None:
         "storage-driver-setting", "cgroup-driver-setting", "driver-directories",
         "privileged-binaries", "runtime-directory", "rootful-socket",
     }  # fmt: skip
-    assert set(TRAITS) - set(inducing.INDUCERS) == built_from
+    assert set(TRAITS) - set(INDUCERS) == built_from
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from harness.errors import UsageError
 from harness.image import recipe
 from harness.image.twins import schema
 from harness.packages import MANAGERS
-from harness.rootless import inducing
+from harness.rootless.inducers import INDUCERS
 
 TWINS = schema.names()
 DISTROS = {distro.id: distro for distro in all_distros()}
@@ -39,7 +39,7 @@ def test_a_twin_fits_its_distro_and_its_base(name: str) -> None:
     brought = {"", "runc", "containerd", "fuse3", "libslirp0"}  # what those depend on
     assert {package.version_of for package in twin.package} <= preloaded | brought
     for trait, value in twin.traits.items():
-        assert trait in inducing.INDUCERS, (trait, value)
+        assert trait in INDUCERS, (trait, value)
 
 
 @pytest.mark.parametrize("name", TWINS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from importlib import resources
 from typing import Any, Protocol
@@ -11,6 +12,12 @@ from harness.guest import probe_parse
 from harness.guest.facts import Facts
 
 TIMEOUT = 60.0
+# The guest has no harness: a script's modules are there under their names before it asks for them.
+LOADER = """import sys, types
+for name, source in MODULES.items():
+    sys.modules[name] = types.ModuleType(name)
+    exec(compile(source, name, "exec"), sys.modules[name].__dict__)
+"""
 
 
 class _Result(Protocol):
@@ -42,8 +49,25 @@ def probe(user: Session, root: Session, user_name: str) -> Facts:
 
 
 def script(name: str, package: str = "harness.guest") -> str:
-    """The text of a script that runs in the guest."""
+    """The text of a script that runs in the guest, with the harness' modules that it imports."""
+    text = _source(name, package)
+    modules: dict[str, str] = {}
+    _carry(text, modules)
+    return f"MODULES = {modules!r}\n{LOADER}{text}" if modules else text
+
+
+def _source(name: str, package: str) -> str:
     return resources.files(package).joinpath(name).read_text(encoding="utf-8")
+
+
+def _carry(text: str, modules: dict[str, str]) -> None:
+    """Add what *text* imports of the harness, each after what it imports itself."""
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("harness."):
+            package, _, name = str(node.module).rpartition(".")
+            source = _source(f"{name}.py", package)
+            _carry(source, modules)
+            modules[f"{package}.{name}"] = source
 
 
 def run_script(session: Session, text: str, *argv: str, timeout: float = TIMEOUT) -> Any:

@@ -1,23 +1,24 @@
 # Python 3.6, few imports (each costs time under emulation), and printing is what it is for:
-# ruff: noqa: PTH110, PTH112, PTH113, PTH116, PTH118, PTH123, PTH208, SIM115, SIM905, T201
+# ruff: noqa: PTH110, PTH112, PTH118, PTH123, PTH208, SIM115, SIM905, T201
 """Runs in the guest as root, fed to ``python3 -I -``: gathers, and leaves reading to the host.
 
-Standard library of Python 3.6 only (CentOS 7, Leap 15), no import of the harness.  The one
-argument is the JSON of ``probe_login.py`` with ``user`` added; prints one JSON object.  All
-commands start at once, because under emulation a single exec costs tens of milliseconds.
-A missing tool is an empty answer, never a traceback: broken guests are what this is for.
+Standard library of Python 3.6 only (CentOS 7, Leap 15); what it imports of the harness is carried
+there with it.  The one argument is the JSON of ``probe_login.py`` with ``user`` added; prints one
+JSON object.  All commands start at once, because under emulation a single exec costs tens of
+milliseconds.  A missing tool is an empty answer, never a traceback: broken guests are what this is
+for.
 """
 
 import hashlib
 import json
 import os
-import re
-import stat
 import subprocess
 import sys
 import tempfile
 import time
 from typing import Any
+
+from harness.guest.guest_files import binary, find, spellings
 
 SBIN = ["/usr/local/sbin", "/usr/sbin", "/sbin"]
 BINARIES = (
@@ -90,39 +91,6 @@ def finish(job: "tuple[subprocess.Popen[bytes], Any] | None", deadline: float) -
         process.wait()
     out.seek(0)
     return [process.returncode, out.read().decode("utf-8", "replace")]
-
-
-def find(name: str, directories: "list[str]") -> str:
-    for directory in directories:
-        path = os.path.join(directory, name)
-        if os.path.isfile(path) and os.access(path, os.X_OK):
-            return path
-    return ""
-
-
-def binary(path: str) -> "dict[str, Any] | None":
-    """The xattr stays in hexadecimal; the host knows the names of the capabilities."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    try:
-        xattr = os.getxattr(path, "security.capability").hex()
-    except OSError:
-        xattr = ""
-    mode = stat.S_IMODE(status.st_mode)
-    return {"path": path, "owner": status.st_uid, "mode": mode, "xattr": xattr}
-
-
-def spellings(path: str) -> "list[str]":
-    """The names a package may list this file under: symlinks resolved, both of usrmerge."""
-    found = []
-    for one in (os.path.realpath(path), path):
-        short = re.sub(r"^/usr(?=/s?bin/)", "", one)
-        found += [one, short]
-        if re.match(r"/s?bin/", short):
-            found.append("/usr" + short)
-    return sorted(set(found), key=found.index)
 
 
 def package_commands(paths: "list[str]") -> "dict[str, list[str]]":

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from harness.errors import TestbedError
-from harness.guest import probe_parse, probe_root
+from harness.guest import guest_files, probe_parse
 from harness.guest.capabilities import mask_names, xattr_text
 from harness.guest.facts import Facts, IdRange
 from harness.guest.probe import probe, run_script, script
@@ -225,8 +225,8 @@ def test_capability_text() -> None:
 
 
 def test_usrmerge_spellings() -> None:
-    assert set(probe_root.spellings("/nonexistent/../bin/none")) >= {"/bin/none", "/usr/bin/none"}
-    assert probe_root.spellings("/opt/none") == ["/opt/none"]
+    assert set(guest_files.spellings("/nonexistent/../bin/none")) >= {"/bin/none", "/usr/bin/none"}
+    assert guest_files.spellings("/opt/none") == ["/opt/none"]
 
 
 def test_scripts_run_where_everything_is_missing(tmp_path: Path) -> None:

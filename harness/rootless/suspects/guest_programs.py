@@ -1,0 +1,140 @@
+# Python 3.6, few imports (each costs time under emulation): see guest_collect.
+# ruff: noqa: PTH110, PTH113, PTH116, PTH118, PTH119, SIM905
+"""Runs in the guest: programs, where they are, with what power, and from which package."""
+
+import hashlib
+import os
+import re
+import stat
+
+from harness.guest.guest_files import binary, spellings
+from harness.rootless.suspects.guest_notes import SBIN, note, owner, read, run
+
+PROGRAMS = (
+    "newuidmap newgidmap slirp4netns rootlesskit rootlesskit-docker-proxy docker-proxy rootlessctl "
+    "fuse-overlayfs fusermount3 dockerd docker containerd containerd-shim-runc-v2 runc iptables "
+    "ip6tables nft pasta nsenter unshare ip ping su sudo mount modprobe sysctl setcap systemctl "
+    "dockerd-rootless.sh dockerd-rootless-setuptool.sh docker-init lxc-user-nic"
+).split()
+# What a distro's package gives privilege, by the set-user-id bit or a file capability.
+HELPERS = {"newuidmap", "newgidmap"}
+PRIVILEGED = HELPERS | {"ping", "su", "sudo", "mount", "fusermount3", "lxc-user-nic"}
+# Whose small files are compared with their packages', besides the programs themselves.
+OURS = {"dockerd", "containerd", "rootlesskit", "slirp4netns", "newuidmap", "dockerd-rootless.sh"}
+SMALL = 1 << 18  # bytes
+CHANGED = re.compile(r"(?:(?:missing|[^ ]{8,9}) +(?:c )?|warning: \S+: )(/\S+)")
+
+
+def look(path: "list[str]") -> None:
+    """Note the programs that a user with this PATH, and root, would find."""
+    paths = programs(path + [directory for directory in SBIN if directory not in path])
+    owners = packages_of(paths)
+    for each in paths:
+        if each in owners:
+            note("owner " + each, f"{each} is of {owners[each]}")
+        else:
+            note("owner " + each, f"{each} belongs to no package", True)
+    if owners:
+        changed(paths, sorted(set(owners.values())))
+
+
+def programs(directories: "list[str]") -> "list[str]":
+    """Note where programs are and with what power; return their paths."""
+    paths, seen = [], set()
+    for name in PROGRAMS:
+        here, files = [], set()
+        for directory in directories:
+            path = os.path.join(directory, name)
+            real = os.path.realpath(path)
+            if os.path.isfile(path) and real not in files:
+                files.add(real)
+                here.append(path)
+        if not here:
+            note("program " + name, name + " is not there")
+            continue
+        if len(here) > 1:
+            note("program " + name, f"{here[0]} goes before {here[1]}", True)
+        else:
+            note("program " + name, f"{name} is {os.path.realpath(here[0])}")
+        for path in here:
+            if path not in seen:
+                seen.add(path)
+                paths.append(path)
+                power(name, path)
+    return paths
+
+
+def power(name: str, path: str) -> None:
+    seen = binary(path)
+    if seen is None:
+        return
+    has = []
+    if seen["mode"] & stat.S_ISUID:
+        has.append("set-user-id " + owner(seen["owner"]))
+    if seen["mode"] & stat.S_ISGID:
+        has.append("set-group-id")
+    if seen["xattr"]:
+        has.append("file capabilities " + seen["xattr"])
+    odd = bool(has) != (name in PRIVILEGED) and (bool(has) or name in HELPERS)
+    note("power " + path, f"{path} has {' and '.join(has) or 'no privilege of its own'}", odd)
+    if seen["mode"] & 0o111 != 0o111:
+        note("mode " + path, f"{path} has mode {seen['mode']:o}", True)
+
+
+def packages_of(paths: "list[str]") -> "dict[str, str]":
+    """Which package brought a file, for those that one did."""
+    if os.path.exists("/usr/bin/dpkg-query"):
+        brought = {}
+        asked = [spelling for path in paths for spelling in spellings(path)]
+        for line in run("dpkg-query", "-S", *asked).splitlines():
+            names, separator, spelling = line.partition(": ")
+            if separator and not names.startswith("diversion"):
+                brought[spelling] = names.split(",")[0]
+        return {path: brought[spelling] for path in paths for spelling in spellings(path)
+                if spelling in brought}  # fmt: skip
+    real = [os.path.realpath(path) for path in paths]
+    if os.path.exists("/usr/bin/rpm"):
+        asked = ["rpm", "-qf", "--qf", "%{NAME}\\n"]
+        lines = run(*asked, *real).splitlines()
+        if len(lines) != len(real):  # a file of several packages has several lines
+            lines = [run(*asked, path).partition("\n")[0] for path in real]
+        return {path: line for path, line in zip(paths, lines) if " " not in line}  # noqa: B905
+    owned = re.findall("^(.+) is owned by (.+) .+$", run("pacman", "-Qo", *real), re.MULTILINE)
+    by_path = dict(owned)
+    return {path: by_path[os.path.realpath(path)] for path in paths
+            if os.path.realpath(path) in by_path}  # fmt: skip
+
+
+def changed(programs: "list[str]", packages: "list[str]") -> None:
+    """Note the files that are not as their packages brought them."""
+    if os.path.exists("/usr/bin/dpkg-query"):
+        real = {os.path.realpath(path) for path in programs}
+        differing = [path for name in packages for path in altered(name, real)]
+    else:
+        rpm = os.path.exists("/usr/bin/rpm")
+        asked = ["rpm", "-V", "--nodeps", "--nomtime"] if rpm else ["pacman", "-Qkk"]
+        matches = [CHANGED.match(line) for line in run(*asked, *packages).splitlines()
+                   if "Modification time" not in line]  # fmt: skip
+        differing = [match.group(1) for match in matches if match]
+    for path in differing:
+        if not re.search("/(doc|man|locale|info|lintian)/", path):
+            how = "is not as its package brought it" if os.path.lexists(path) else "is gone"
+            note("changed " + path, f"{path} {how}", True)
+
+
+def altered(package: str, programs: "set[str]") -> "list[str]":
+    """Of a Debian package; ``dpkg --verify`` reads a hundred megabytes that nobody runs here."""
+    base = "/var/lib/dpkg/info/" + package
+    ours = {os.path.basename(p) for p in programs} & OURS
+    sums = read(base + ".md5sums") or read(base.partition(":")[0] + ".md5sums")
+    differing = []
+    for line in sums.decode().splitlines():
+        digest, _, name = line.partition("  ")
+        path = "/" + name
+        if not os.path.isfile(path):
+            differing.append(path)
+            continue
+        looked_at = os.path.realpath(path) in programs or (ours and os.stat(path).st_size < SMALL)
+        if looked_at and hashlib.new("md5", read(path)).hexdigest() != digest:
+            differing.append(path)
+    return differing

@@ -1,0 +1,78 @@
+# Python 3.6, few imports (each costs time under emulation): see guest_collect.
+# ruff: noqa: PTH113, PTH114, PTH115, PTH116, PTH118, PTH119, SIM905
+"""Runs in the guest: what is set for the user, the machine, the daemon, and who may change it."""
+
+import contextlib
+import hashlib
+import os
+import re
+import stat
+
+from harness.rootless.suspects.guest_notes import note, owner, read, words
+from harness.rootless.suspects.guest_programs import packages_of
+
+CONFIGURATION = (
+    "/etc/sysctl.d /usr/lib/sysctl.d /run/sysctl.d /etc/modprobe.d /usr/lib/modprobe.d "
+    "/etc/modules-load.d /etc/profile.d /etc/environment.d /etc/security /etc/sudoers.d "
+    "/etc/tmpfiles.d /etc/pam.d /etc/docker /etc/containers /etc/ld.so.conf.d "
+    "/etc/systemd/system /etc/systemd/user /etc/systemd/system.conf.d /etc/systemd/user.conf.d "
+    "/usr/local/lib/systemd /etc/udev/rules.d /etc/nftables.conf /etc/sysctl.conf "
+    "/etc/environment /etc/ld.so.preload /etc/subuid /etc/subgid /etc/login.defs /etc/modules "
+    "/etc/apparmor.d /etc/hosts /etc/resolv.conf /etc/systemd/system.conf /etc/systemd/user.conf"
+).split()
+AT_HOME = (
+    ".config/docker .config/systemd .config/environment.d .config/rootlesskit .docker/config.json "
+    ".profile .bashrc .bash_profile .pam_environment bin .local/bin"
+).split()
+PRIVATE = "/etc/shadow /etc/gshadow /etc/passwd /etc/sudoers /root /run/docker.sock".split()
+# What no package brought is remarkable here.
+UNOWNED = ("/etc/sysctl.d/", "/etc/modprobe.d/", "/usr/lib/sysctl.d/", "/etc/ld.so.conf.d/")
+# A line in one of these is remarkable wherever the file came from.
+USUALLY_EMPTY = {"/etc/ld.so.preload", "/etc/environment", "/etc/sysctl.conf"}
+VARIABLE = re.compile(r"^(DOCKER|DOCKERD|ROOTLESSKIT|CONTAINERD|XDG_|LD_|PATH$|.*_proxy$)", re.I)
+FILES = 400  # at most
+
+
+def look(environ: "dict[str, str]", home: str) -> None:
+    for name in sorted(environ):
+        if VARIABLE.match(name) and not name.startswith("XDG_SESSION"):
+            odd = name.startswith(("DOCKERD_", "LD_")) or name == "DOCKER_DRIVER"
+            note("login " + name, f"the user's login has {name}={environ[name]}", odd)
+    files([*CONFIGURATION, *(os.path.join(home, name) for name in AT_HOME)])
+    permissions()
+
+
+def files(places: "list[str]") -> None:
+    """Note the files of configuration, and which of them no package brought."""
+    every = []
+    for place in places:
+        if os.path.isfile(place):
+            every.append(place)
+        for directory, below, names in os.walk(place):
+            below[:] = [] if place == "/etc/apparmor.d" else sorted(below)
+            every += [os.path.join(directory, name) for name in sorted(names)]
+    every = [path for path in every if os.path.basename(path) != "key.json"]
+    every = [path for path in every if os.path.islink(path) or os.path.isfile(path)][:FILES]
+    owners = packages_of([path for path in every if path.startswith(UNOWNED)])
+    for path in every:
+        if os.path.islink(path):
+            note("file " + path, f"{path} leads to {os.readlink(path)}")
+            continue
+        content = read(path)
+        status = os.stat(path)
+        said = words(content)
+        text = f"{path}: {said}" if said else f"{path} says nothing"
+        odd = path not in owners and path.startswith(UNOWNED)
+        odd = odd or (path in USUALLY_EMPTY and bool(said)) or path.endswith("daemon.json")
+        odd = odd or ("/systemd/" in path and re.search("(user|docker).*[.]d/", path) is not None)
+        key = hashlib.sha256(content).hexdigest() + oct(status.st_mode) + str(status.st_uid)
+        note("file " + path, text, odd, key)
+
+
+def permissions() -> None:
+    """Note who may use what is not everybody's."""
+    for path in PRIVATE:
+        with contextlib.suppress(OSError):
+            status = os.stat(path)
+            mode = f"{stat.S_IMODE(status.st_mode):o}"
+            note("mode " + path, f"{path} of {owner(status.st_uid)} has mode {mode}")

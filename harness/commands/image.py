@@ -104,8 +104,8 @@ def build(cell: str, force: bool, cache_dir: str | None) -> None:
 def export(cell: str, output: Path, form: str, force: bool, cache_dir: str | None) -> None:
     """Write the built image of CELL to OUTPUT as a disk with partitions and boot loaders.
 
-    It boots with BIOS (syslinux) and with UEFI (systemd-boot).  Making it needs no root, but
-    the packages gdisk, dosfstools, mtools, syslinux and systemd-boot-efi.
+    It boots with UEFI (systemd-boot) and, if it is of x86_64, with BIOS (syslinux).  Making it
+    needs no root, but the packages gdisk, dosfstools, mtools, syslinux and systemd-boot-efi.
 
     \b
     Examples:

@@ -1,6 +1,6 @@
-"""A built image as the disk that a distro would ship: partitions, and boot loaders for BIOS and
-UEFI.  No root, no mount, no loop device: every part is made as a file of its own, then copied to
-its place.
+"""A built image as the disk that a distro would ship: partitions, and boot loaders for UEFI and,
+on x86_64, BIOS.  No root, no mount, no loop device: every part is made as a file of its own, then
+copied to its place.
 
     protective MBR (syslinux' gptmbr.bin) | GPT | ESP: FAT32 | root: the image's own ext4
 
@@ -10,28 +10,35 @@ The ESP holds the kernel, the initrd, systemd-boot for UEFI and syslinux for BIO
 from __future__ import annotations
 
 import os
+import platform
 import shutil
+import tarfile
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from harness.errors import TestbedError, UsageError
-from harness.image import process
+from harness.image import bootstrap, mirror, process, recipe
 from harness.image.model import Image
+from harness.image.tree import extract, members
 
 Progress = Callable[[str], None]
 
 FORMATS = ("qcow2", "raw")
-ARCHES = ("x86_64",)
-SYSTEMD_BOOT = Path("/usr/lib/systemd/boot/efi/systemd-bootx64.efi")
+# What systemd calls an architecture; UEFI does too, in capitals.
+ARCHES = {"x86_64": "x64", "aarch64": "aa64"}
+BIOS = "x86_64"  # the one architecture that has it
+SYSTEMD_BOOT = Path("/usr/lib/systemd/boot/efi")
+LOADER = "systemd-boot-efi"  # its package, which has the loader of its own architecture alone
 GPT_MBR = Path("/usr/lib/syslinux/mbr/gptmbr.bin")
 PACKAGES = {  # Debian's, by what is needed of them
     "sgdisk": "gdisk",
     "mkfs.vfat": "dosfstools",
     "mcopy": "mtools",
+}
+PACKAGES_BIOS = {
     "syslinux": "syslinux",
     str(GPT_MBR): "syslinux-common",
-    str(SYSTEMD_BOOT): "systemd-boot-efi",
 }
 SECTOR = 512
 _MIB = 1 << 20
@@ -40,10 +47,17 @@ ROOT_AT = ESP_AT + ESP_SIZE
 GPT_END = _MIB  # the second table is at the end
 
 
-def missing() -> list[str]:
+def loader(arch: str) -> Path:
+    """Where this machine has the loader for UEFI, if it has it."""
+    return SYSTEMD_BOOT / f"systemd-boot{ARCHES[arch]}.efi"
+
+
+def missing(arch: str) -> list[str]:
     """Debian's packages that have to be installed before a disk can be made."""
+    needed = PACKAGES | (PACKAGES_BIOS if arch == BIOS else {})
+    needed |= {str(loader(arch)): LOADER} if arch == platform.machine() else {}
     lacking = {
-        package for name, package in PACKAGES.items()
+        package for name, package in needed.items()
         if not (Path(name).exists() if name.startswith("/") else process.find(name))
     }  # fmt: skip
     return sorted(lacking)
@@ -60,7 +74,7 @@ def export(image: Image, output: Path, form: str, progress: Progress) -> None:
     arch = image.cell.partition("/")[2]
     if arch not in ARCHES:
         raise UsageError(f"{image.cell}: boot loaders are put in for {', '.join(ARCHES)} alone")
-    if lacking := missing():
+    if lacking := missing(arch):
         raise TestbedError(
             f"a disk with boot loaders needs {', '.join(lacking)}", hint="as root:",
             command=f"apt-get install {' '.join(lacking)}",
@@ -72,8 +86,10 @@ def export(image: Image, output: Path, form: str, progress: Progress) -> None:
         progress(f"{image.cell}: unpacking the root file system")
         _convert(image.path, "qcow2", where / "root", "raw", log)
         progress(f"{image.cell}: partitions and boot loaders")
-        _esp(image, image.kernel, image.initrd, where / "esp", log)
-        _disk(where, log)
+        if not (uefi := loader(arch)).exists():
+            uefi = _fetch(image.cell, arch, where, log)
+        _esp(image, image.kernel, image.initrd, uefi, where / "esp", log)
+        _disk(where, arch, log)
         if form == "raw":
             (where / "disk").rename(output)
         else:
@@ -86,21 +102,42 @@ def _convert(source: Path, kind: str, target: Path, form: str, log: Path) -> Non
     process.run(["qemu-img", "convert", "-f", kind, "-O", form, str(source), str(target)], log)
 
 
-def _esp(image: Image, kernel: Path, initrd: Path, esp: Path, log: Path) -> None:
+def _fetch(cell: str, arch: str, where: Path, log: Path) -> Path:
+    """The loader of another architecture, from the packages of the image's own release."""
+    process.need("mmdebstrap")
+    tar = where / "loader.tar"
+    command = bootstrap.unpack(recipe.load(cell.partition("/")[0]), arch, LOADER, tar,
+                               mirror.choose())  # fmt: skip
+    process.run(command, log, {"TMPDIR": bootstrap.scratch()})
+    with tarfile.open(tar, "r:") as opened:
+        (piece,) = (
+            node.piece for path, node in members(opened)
+            if node.piece and path == str(loader(arch)).lstrip("/")
+        )  # fmt: skip
+        extract(piece, where / "loader.efi")
+    return where / "loader.efi"
+
+
+def _esp(
+    image: Image, kernel: Path, initrd: Path, uefi: Path, esp: Path, log: Path
+) -> None:  # fmt: skip
+    arch = image.cell.partition("/")[2]
     files = {
         "loader/loader.conf": "timeout 0\ndefault linux.conf\n",
         "loader/entries/linux.conf":
             f"title {image.cell}\nlinux /vmlinuz\ninitrd /initrd.img\noptions {image.cmdline}\n",
-        "syslinux/syslinux.cfg":
-            "serial 0 115200\ndefault linux\nprompt 0\nlabel linux\n"
-            f"  kernel /vmlinuz\n  initrd /initrd.img\n  append {image.cmdline}\n",
     }  # fmt: skip
+    if arch == BIOS:
+        files["syslinux/syslinux.cfg"] = (
+            "serial 0 115200\ndefault linux\nprompt 0\nlabel linux\n"
+            f"  kernel /vmlinuz\n  initrd /initrd.img\n  append {image.cmdline}\n"
+        )
     tree = esp.with_name("tree")
     for name, text in files.items():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text(text)
     (tree / "EFI/BOOT").mkdir(parents=True)
-    shutil.copyfile(SYSTEMD_BOOT, tree / "EFI/BOOT/BOOTX64.EFI")
+    shutil.copyfile(uefi, tree / f"EFI/BOOT/BOOT{ARCHES[arch].upper()}.EFI")
     shutil.copyfile(kernel, tree / "vmlinuz")
     shutil.copyfile(initrd, tree / "initrd.img")
     with esp.open("wb") as file:
@@ -109,10 +146,11 @@ def _esp(image: Image, kernel: Path, initrd: Path, esp: Path, log: Path) -> None
     hidden = str(ESP_AT // SECTOR)
     process.run(["mkfs.vfat", "-F", "32", "-n", "ESP", "-h", hidden, str(esp)], log)
     process.run(["mcopy", "-s", "-i", str(esp), *map(str, sorted(tree.iterdir())), "::/"], log)
-    process.run(["syslinux", "--install", "--directory", "syslinux", str(esp)], log)
+    if arch == BIOS:
+        process.run(["syslinux", "--install", "--directory", "syslinux", str(esp)], log)
 
 
-def _disk(where: Path, log: Path) -> None:
+def _disk(where: Path, arch: str, log: Path) -> None:
     disk, root = where / "disk", where / "root"
     with disk.open("wb") as file:
         file.truncate(ROOT_AT + root.stat().st_size + GPT_END)
@@ -125,8 +163,9 @@ def _disk(where: Path, log: Path) -> None:
         f"--new=2:{root_first}:{root_last}", "--typecode=2:8304", "--change-name=2:root",
         str(disk),
     ], log)  # fmt: skip
-    with disk.open("r+b") as file:
-        file.write(GPT_MBR.read_bytes())
+    if arch == BIOS:
+        with disk.open("r+b") as file:
+            file.write(GPT_MBR.read_bytes())
     splice(where / "esp", disk, ESP_AT)
     splice(root, disk, ROOT_AT)
     root.unlink()

@@ -39,6 +39,24 @@ def pair(recipe: Recipe, arch: str, own: str, tar: Path, source: str | None) -> 
     return _command(recipe, own, recipe.packages.include, [hook], tar, source)
 
 
+def unpack(recipe: Recipe, arch: str, package: str, tar: Path, source: str | None) -> list[str]:
+    """A tar of the files of one package and what it depends on; nothing of *arch* is run."""
+    return [
+        "mmdebstrap",
+        f"--mode={_mode()}",
+        "--variant=extract",
+        "--format=tar",
+        "--skip=check/qemu",
+        f"--architectures={recipe.on(arch).debian}",
+        f"--components={','.join(recipe.components)}",
+        f"--include={package}",
+        *(f"--aptopt={line}" for line in recipe.apt_options),
+        recipe.suite,
+        str(tar),
+        *([source] if source else []),
+    ]
+
+
 def _pairing(recipe: Recipe, arch: str) -> str:
     on = recipe.on(arch)
     # What mmdebstrap installs: the essential packages, those of its variant, and the recipe's.

@@ -1,13 +1,15 @@
 """A disk with boot loaders: made here, served, fetched and verified as a distro's own, booted with
-BIOS and with UEFI, and used by scenarios."""
+BIOS and with UEFI, and used by scenarios.  One of aarch64 boots with UEFI alone."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from harness.image import bootable, recipe, store
 from harness.image.model import Image
 from harness.image.upstream import catalogue, fetch
 from harness.image.upstream.web import Web
+from harness.matrix import EMULATOR_PACKAGES, Cell
 from harness.paths import Cache, cache
 from harness.rootless import engine, sourcing
 from harness.rootless.lab import Lab, Options
@@ -31,7 +34,7 @@ from tests.vm.conftest import CELL, Outcome
 
 pytestmark = pytest.mark.nightly
 
-NAME, SUMS = "debian.qcow2", "SHA512SUMS"
+SUMS = "SHA512SUMS"
 VARIABLES = "/sys/firmware/efi/efivars"
 OURS = f"{VARIABLES}/Harness-5d7c5bb2-7d0a-4c55-9e6c-1f6d4bb0a1c3"
 
@@ -46,28 +49,50 @@ def signer() -> pysequoia.Tsk:
     return pysequoia.Tsk.generate("Toy <toy@example.invalid>")
 
 
+@dataclass(frozen=True)
+class Way:
+    """A cell, and the firmware that its disk boots with."""
+
+    cell: Cell
+    boots: str
+
+    @property
+    def name(self) -> str:
+        """Of the disk that is published."""
+        return f"{self.cell.slug}.qcow2"
+
+
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory, signer: pysequoia.Tsk) -> Iterator[str]:
-    """The URL of a directory as a distro has it: a disk, its digest, and a signature of that."""
-    if lacking := bootable.missing():
-        pytest.skip(f"needs the packages {', '.join(lacking)}")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A directory, and its URL."""
     where = tmp_path_factory.mktemp("published")
-    built = store.ensure(recipe.load("debian-12"), CELL.arch, cache().images)
-    bootable.export(built, where / NAME, "qcow2", lambda _: None)
-    with (where / NAME).open("rb") as file:
-        digest = hashlib.file_digest(file, "sha512").hexdigest()
-    sums = f"{digest}  {NAME}\n".encode()
-    (where / SUMS).write_bytes(sums)
-    mode = pysequoia.SignatureMode.DETACHED
-    (where / f"{SUMS}.sig").write_bytes(pysequoia.sign(signer.signer(), sums, mode=mode))
     handler = functools.partial(Quiet, directory=str(where))
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
+    yield where, f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture
+def published(way: Way, server: tuple[Path, str], signer: pysequoia.Tsk) -> str:
+    """The URL of a directory as a distro has it: a disk, its digest, and a signature of that."""
+    where, url = server[0] / way.cell.slug, f"{server[1]}/{way.cell.slug}"
+    if where.exists():
+        return url
+    if lacking := bootable.missing(way.cell.arch):
+        pytest.skip(f"needs the packages {', '.join(lacking)}")
+    built = store.ensure(recipe.load("debian-12"), way.cell.arch, cache().images)
+    bootable.export(built, where / way.name, "qcow2", lambda _: None)
+    with (where / way.name).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha512").hexdigest()
+    sums = f"{digest}  {way.name}\n".encode()
+    (where / SUMS).write_bytes(sums)
+    mode = pysequoia.SignatureMode.DETACHED
+    (where / f"{SUMS}.sig").write_bytes(pysequoia.sign(signer.signer(), sums, mode=mode))
+    return url
 
 
 @pytest.fixture(scope="module")
@@ -77,20 +102,22 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Cache:
 
 
 @pytest.fixture
-def boots(request: pytest.FixtureRequest) -> str:
-    """The firmware, if this machine has it."""
-    name: str = request.param
-    if name == firmware.UEFI and firmware.uefi(CELL.arch) is None:
-        pytest.skip(f"needs the package {firmware.PACKAGES[CELL.arch]}")
-    return name
+def way(request: pytest.FixtureRequest) -> Way:
+    """The parameter, if this machine has what it needs."""
+    chosen: Way = request.param
+    if chosen.boots == firmware.UEFI and firmware.uefi(chosen.cell.arch) is None:
+        pytest.skip(f"needs the package {firmware.PACKAGES[chosen.cell.arch]}")
+    if shutil.which(f"qemu-system-{chosen.cell.arch}") is None:
+        pytest.skip(f"needs the package {EMULATOR_PACKAGES[chosen.cell.arch]}")
+    return chosen
 
 
 @pytest.fixture
 def image(
-    boots: str, published: str, place: Cache, signer: pysequoia.Tsk, tmp_path: Path,
+    way: Way, published: str, place: Cache, signer: pysequoia.Tsk, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Image:  # fmt: skip
-    """The disk, fetched by a catalogue that says it boots with *boots*."""
+    """The disk, fetched by a catalogue that says what it boots with."""
     certificate = signer.extract_certificate()
     keys, folder = tmp_path / "keys", tmp_path / "catalogue"
     keys.mkdir()
@@ -101,7 +128,7 @@ def image(
         "keys": {"toy": {
             "fingerprint": certificate.fingerprint.upper(), "owner": "Toy", "obtain": "ask"}},
         "boot": {"disk": {
-            "firmware": [boots], "disk": "virtio", "seed": "virtio", "nic": "virtio",
+            "firmware": [way.boots], "disk": "virtio", "seed": "virtio", "nic": "virtio",
             "root": "ext4", "console": "ttyS0", "user": "debian", "datasources": ["NoCloud"]}},
         "fixes": {
             "inside": {"why": "a test", "when": "before-boot", "files": [
@@ -109,19 +136,19 @@ def image(
             "later": {"why": "a test", "when": "first-boot", "commands": [
                 "cp /etc/harness/inside /etc/harness/later"]}},
         "image": [{
-            "cell": CELL.id, "provenance": "self-built", "format": "qcow2", "boot": "disk",
+            "cell": way.cell.id, "provenance": "self-built", "format": "qcow2", "boot": "disk",
             "end_of_life": "unknown", "fixes": ["inside", "later"],
             "latest": {
-                "url": f"{published}/{NAME}",
+                "url": f"{published}/{way.name}",
                 "checksum": {"url": f"{published}/{SUMS}"},
                 "signature": {"url": f"{published}/{SUMS}.sig", "key": "toy"}}}],
     }))  # fmt: skip
     monkeypatch.setenv(catalogue.VARIABLE, str(folder))
-    entry = catalogue.entry(CELL.id)
+    entry = catalogue.entry(way.cell.id)
     assert entry
     with Web() as web:
         fetch.fetch(entry, place.images, lambda _: None, fetch.Options(keys=keys, web=web))
-    return sourcing.image(CELL, registry.of(CELL), place.images, "auto", "", lambda _: None)
+    return sourcing.image(way.cell, registry.of(way.cell), place.images, "auto", "", lambda _: None)
 
 
 @pytest.fixture
@@ -137,45 +164,55 @@ def has_booted_by(guest: Guest, boots: str) -> None:
     assert guest.root.run("findmnt", "-no", "SOURCE", "/").stdout.strip() == "/dev/vda2"
 
 
-BOTH = pytest.mark.parametrize("boots", [firmware.BIOS, firmware.UEFI], indirect=True)
+WAYS = pytest.mark.parametrize(
+    "way",
+    [
+        Way(CELL, firmware.BIOS),
+        Way(CELL, firmware.UEFI),
+        Way(replace(CELL, arch="aarch64"), firmware.UEFI),
+    ],
+    ids=lambda way: f"{way.cell.arch}-{way.boots}",
+    indirect=True,
+)
 
 
-@BOTH
+@WAYS
 def test_a_fetched_disk_boots_and_its_states_restore(
-    lab: Lab, image: Image, boots: str, own_distro: Distro
+    lab: Lab, image: Image, way: Way, own_distro: Distro
 ) -> None:
     assert image.kernel is None
     assert image.origin is not None
     assert image.origin.trust.startswith("signed by")
-    guest = lab.guest(CELL, own_distro, "booted")
-    has_booted_by(guest, boots)
+    guest = lab.guest(way.cell, own_distro, "booted")
+    has_booted_by(guest, way.boots)
     assert guest.root.read("/etc/harness/later") == "in the disk"
     before = guest.root.read("/proc/sys/kernel/random/boot_id")
-    if boots == firmware.UEFI:
+    if way.boots == firmware.UEFI:
         guest.root.sh(f"printf '\\007\\000\\000\\000x' > {OURS}")
     guest.reboot()
     assert guest.root.read("/proc/sys/kernel/random/boot_id") != before
-    if boots == firmware.UEFI:  # kept in the guest's own copy, and in no other's
+    if way.boots == firmware.UEFI:  # kept in the guest's own copy, and in no other's
         assert guest.root.run("test", "-e", OURS, check=False).ok
     guest.end()
-    again = lab.guest(CELL, own_distro, "booted")
+    again = lab.guest(way.cell, own_distro, "booted")
     assert not again.root.run("test", "-e", OURS, check=False).ok
     again.end()
-    guest = lab.guest(CELL, own_distro, "daemon")
-    has_booted_by(guest, boots)
+    guest = lab.guest(way.cell, own_distro, "daemon")
+    has_booted_by(guest, way.boots)
     assert engine.rootless(guest).answers()
     assert {state.name for state in lab.states.all()} >= {"booted", "prepared", "daemon"}
 
 
-@BOTH
+@WAYS
 def test_scenarios_run_on_a_fetched_disk(
-    image: Image, place: Cache, published: str, tmp_path: Path,
+    image: Image, way: Way, place: Cache, published: str, tmp_path: Path,
     run_scenarios: Callable[..., Outcome],
 ) -> None:  # fmt: skip
     outcome = run_scenarios(
         "scenarios/test_ports.py::test_port_80",
         "scenarios/test_info.py::test_container_from_outside",
         "--image-source", "upstream", "--cache-dir", str(place.root),
+        cell=way.cell.id,
     )  # fmt: skip
     assert outcome.status == 0, outcome.screen
     verdicts = {row["verdict"] for rows in outcome.rows.values() for row in rows}
@@ -184,4 +221,4 @@ def test_scenarios_run_on_a_fetched_disk(
     (cell,) = record["cells"]
     assert cell["image"]["source"] == "upstream"
     assert cell["image"]["digest"] == image.digest
-    assert cell["image"]["origin"].startswith(f"{published}/{NAME}, signed by ")
+    assert cell["image"]["origin"].startswith(f"{published}/{way.name}, signed by ")

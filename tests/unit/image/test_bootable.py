@@ -13,7 +13,7 @@ from harness.errors import TestbedError, UsageError
 from harness.image import bootable
 from harness.image.model import Image
 
-LACKING = bootable.missing()
+LACKING = bootable.missing("x86_64")
 made = pytest.mark.skipif(bool(LACKING), reason=f"needs the packages {', '.join(LACKING)}")
 
 
@@ -58,11 +58,26 @@ def test_a_disk_has_both_boot_loaders_and_the_root(image: Image, tmp_path: Path)
     assert data[bootable.ESP_AT :][3:11] == b"SYSLINUX"
     assert int.from_bytes(data[bootable.ESP_AT :][28:32], "little") == bootable.ESP_AT // 512
     assert esp(disk, "::/vmlinuz") == b"kernel"
-    assert esp(disk, "::/EFI/BOOT/BOOTX64.EFI") == bootable.SYSTEMD_BOOT.read_bytes()
+    assert esp(disk, "::/EFI/BOOT/BOOTX64.EFI") == bootable.loader("x86_64").read_bytes()
     assert b"append root=LABEL=root" in esp(disk, "::/syslinux/syslinux.cfg")
     assert b"options root=LABEL=root" in esp(disk, "::/loader/entries/linux.conf")
     verified = subprocess.run(["sgdisk", "-v", disk], check=True, capture_output=True, text=True)
     assert "No problems found" in verified.stdout
+
+
+@made
+def test_a_disk_of_aarch64_has_one_boot_loader(
+    image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "systemd-bootaa64.efi").write_bytes(b"loader")
+    monkeypatch.setattr(bootable, "SYSTEMD_BOOT", tmp_path)
+    disk = tmp_path / "disk.raw"
+    bootable.export(dataclasses.replace(image, cell="toy-1/aarch64"), disk, "raw", lambda _: None)
+    assert esp(disk, "::/EFI/BOOT/BOOTAA64.EFI") == b"loader"
+    assert b"options root=LABEL=root" in esp(disk, "::/loader/entries/linux.conf")
+    data = disk.read_bytes()
+    assert not any(data[:440])
+    assert data[bootable.ESP_AT :][3:11] != b"SYSLINUX"
 
 
 @made
@@ -87,8 +102,8 @@ def test_missing_tools_are_named(
 def test_what_has_a_loader_or_can_have_none_is_refused(image: Image, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="already"):
         bootable.export(dataclasses.replace(image, kernel=None), tmp_path / "d", "raw", print)
-    other = dataclasses.replace(image, cell="toy-1/aarch64")
-    with pytest.raises(UsageError, match="x86_64 alone"):
+    other = dataclasses.replace(image, cell="toy-1/s390x")
+    with pytest.raises(UsageError, match="x86_64, aarch64 alone"):
         bootable.export(other, tmp_path / "d", "raw", print)
 
 

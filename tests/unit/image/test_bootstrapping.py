@@ -42,3 +42,8 @@ def test_the_script_is_one() -> None:
     script = bootstrap._pairing(recipe, "aarch64")
     subprocess.run(["sh", "-n"], input=script, text=True, check=True)
     assert f"/{bootstrap.DEBS}" in script
+
+
+def test_one_package_of_another_architecture_is_only_unpacked() -> None:
+    command = bootstrap.unpack(recipes.load("debian-12"), "aarch64", "loader", TAR, MIRROR)
+    assert {"--variant=extract", "--architectures=arm64", "--include=loader"} <= set(command)

@@ -19,6 +19,18 @@ from harness.matrix import ARCHES
 # would for another architecture than this machine's.
 SCHEMA = 1
 FOREIGN_SCHEMA = 1
+LARGEST_GIB = 256  # of a disk
+
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]*(/[a-z0-9.+-]+)?")  # perhaps of another suite
+_WORD = re.compile(r"[a-z0-9][a-z0-9.+_-]*")  # a suite, a component, an architecture
+_UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_.@\\-]*\.[a-z]+")
+
+
+def _named(field: str, kind: str, form: re.Pattern[str], *names: str) -> None:
+    """Raise ValueError for a name that a tool would take for an option, or for several."""
+    for name in names:
+        if not form.fullmatch(name):
+            raise ValueError(f"{field}: {name!r} is no name of {kind}")
 
 
 class Arch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,6 +42,10 @@ class Arch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         toml.filled(self, "debian", "kernel")
+        _named("debian", "an architecture", _WORD, self.debian)
+        _named("kernel", "a package", _PACKAGE, self.kernel)
+        if not self.cmdline.isprintable():
+            raise ValueError(f"cmdline {self.cmdline!r} is not one plain line")
 
 
 class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,6 +71,8 @@ class Packages(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         toml.filled(self, "include", elements=("preload",))
+        _named("include", "a package", _PACKAGE, *self.include)
+        _named("preload", "a package", _PACKAGE, *self.preload)
 
 
 class Units(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,6 +81,8 @@ class Units(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         toml.filled(self, elements=("mask", "enable"))
+        _named("mask", "a unit", _UNIT, *self.mask)
+        _named("enable", "a unit", _UNIT, *self.enable)
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,8 +102,11 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         toml.filled(self, "distro", "release", "suite", "components", "arch",
                     elements=("apt_options", "omit"))  # fmt: skip
-        if self.disk_gib < 1:
-            raise ValueError(f"disk_gib {self.disk_gib} is not a number of GiB above 0")
+        _named("suite", "a suite", _WORD, self.suite)
+        _named("components", "a component", _WORD, *self.components)
+        if not 1 <= self.disk_gib <= LARGEST_GIB:
+            raise ValueError(f"disk_gib {self.disk_gib} is not a number of GiB from 1 to"
+                             f" {LARGEST_GIB}")  # fmt: skip
         if unknown := set(self.arch) - set(ARCHES):
             raise ValueError(
                 f"arch.{min(unknown)}: no such architecture; known: {', '.join(ARCHES)}"
@@ -138,10 +161,10 @@ def load(name: str, where: Path | None = None) -> Recipe:
     try:
         recipe = toml.convert(table, Recipe)
     except ValueError as exc:
-        raise UsageError(f"{path}: {exc}") from None
+        raise toml.refused(path, exc) from None
     if recipe.name != path.stem:
-        raise UsageError(f"{path}: distro and release are those of {recipe.name}; "
-                         f"call it {recipe.name}.toml")  # fmt: skip
+        raise toml.refused(path, f"distro and release are those of {recipe.name}; "
+                                 f"call it {recipe.name}.toml")  # fmt: skip
     return recipe
 
 

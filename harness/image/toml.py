@@ -1,44 +1,31 @@
-"""Files of data: read, and converted into what they describe.  A mistake names its place."""
+"""Files of data, converted into what they describe.  A mistake names its place."""
 
 from __future__ import annotations
 
 import copy
 import re
-import tomllib
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import inspect
 
-from harness.errors import UsageError
+from harness.toml import read, refused
 
+__all__ = ["convert", "filled", "read", "refused"]
 Document = TypeVar("Document")
 _STEP = re.compile(r"\.([^.\[\]`]+)|\[(\d+)\]")
 _SOME_KEY = "[...]"  # what msgspec calls a key of a table whose keys are free
-
-
-def read(path: Path) -> dict[str, Any]:
-    """The tables of *path*.
-
-    Raises :class:`UsageError`, one line, for what is no TOML or cannot be read, and lets
-    :class:`FileNotFoundError` pass.
-    """
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise UsageError(f"{path}: not valid TOML: {exc}") from None
-    except OSError as exc:
-        raise UsageError(f"{path}: cannot be read: {exc.strerror or exc}") from None
 
 
 def convert(raw: Any, kind: type[Document]) -> Document:
     """*raw* as a *kind*; :class:`ValueError`, one line, names the field."""
     try:
         return msgspec.convert(raw, kind)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     except msgspec.ValidationError as exc:
-        raise ValueError(_located(str(exc), raw, kind)) from None
+        said = _located(str(exc), raw, kind)
+        raise ValueError(f"{said}{_allowed(said, kind)}") from None
 
 
 def filled(holder: msgspec.Struct, *fields: str, elements: tuple[str, ...] = ()) -> None:
@@ -53,6 +40,32 @@ def filled(holder: msgspec.Struct, *fields: str, elements: tuple[str, ...] = ())
         for key, part in value.items() if isinstance(value, dict) else enumerate(value):
             if isinstance(part, str) and not part.strip():
                 raise ValueError(f"{field}: {key!r} is empty")
+
+
+def _allowed(said: str, kind: Any) -> str:
+    """The fields that there are, where *said* complains of one that there is not."""
+    if "unknown field" not in said:
+        return ""
+    here: inspect.Type | None = inspect.type_info(kind)
+    for name, _ in _STEP.findall(said.rpartition(" at `$")[2]):
+        here = _inside(here, name)
+    if not isinstance(here, inspect.StructType):
+        return ""
+    return f"; expected: {', '.join(field.encode_name for field in here.fields)}"
+
+
+def _inside(kind: inspect.Type | None, name: str) -> inspect.Type | None:
+    """The type of the field *name* (empty: of any element) of *kind*; None if that is not known."""
+    found: inspect.Type | None = None
+    if isinstance(kind, inspect.StructType):
+        found = next((field.type for field in kind.fields if field.encode_name == name), None)
+    elif isinstance(kind, inspect.DictType):
+        found = kind.value_type
+    elif isinstance(kind, inspect.VarTupleType):
+        found = kind.item_type
+    if isinstance(found, inspect.UnionType):  # X of X | None
+        return next(one for one in found.types if not isinstance(one, inspect.NoneType))
+    return found
 
 
 def _located(said: str, raw: Any, kind: type[Document]) -> str:

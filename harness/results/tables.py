@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness import toml
 from harness.errors import UsageError
 
 Complain = Callable[[str, str], None]  # field, what is wrong with it
@@ -25,7 +25,7 @@ class Problems:
         label = f"{kind} {number}" + (f" ({name})" if isinstance(name, str) and name else "")
 
         def complain(field: str, what: str) -> None:
-            self.lines.append(f"{self.path}: {label}: {field}: {what}")
+            self.lines.append(f"{self.path}: {toml.shown(f'{label}: {field}: {what}')}")
 
         return complain
 
@@ -38,17 +38,13 @@ class Problems:
 def read_toml(path: Path, kind: str) -> list[dict[str, Any]]:
     """The ``[[kind]]`` entries of a TOML file."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = toml.read(path)
     except FileNotFoundError:
         raise UsageError(f"{path}: there is no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: broken TOML: {error}", hint=f"correct {path}") from error
     entries = data.pop(kind, [])
     if data:
         extra = ", ".join(sorted(data))
-        raise UsageError(f"{path}: unknown top-level {extra}; entries are written as [[{kind}]]")
+        raise toml.refused(path, f"unknown top-level {extra}; entries are written as [[{kind}]]")
     if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
         raise UsageError(f"{path}: {kind}: entries are written as [[{kind}]]")
     return entries

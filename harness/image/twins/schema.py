@@ -66,9 +66,12 @@ class TwinPackage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         toml.filled(self, "summary", elements=("parts", "requires", "conflicts"))
-        for name in (self.name, *self.requires, *self.conflicts):
-            if not _NAME.fullmatch(name):
-                raise ValueError(f"{name!r} is no name of a package")
+        for field, names in (
+            ("name", (self.name,)), ("requires", self.requires), ("conflicts", self.conflicts),
+        ):  # fmt: skip
+            for name in names:
+                if not _NAME.fullmatch(name):
+                    raise ValueError(f"{field}: {name!r} is no name of a package")
         if not self.summary.isprintable() or "%" in self.summary:
             raise ValueError(f"the summary of {self.name} is not one plain line")
 
@@ -143,25 +146,26 @@ def load(name: str, where: Path | None = None) -> Twin:
     path = (where or folder()) / f"{name}.toml"
     twin = _convert(path, Twin)
     if twin.name != path.stem:
-        raise UsageError(f"{path}: distro and release are those of {twin.name}; "
-                         f"call it {twin.name}.toml")  # fmt: skip
+        raise toml.refused(path, f"distro and release are those of {twin.name}; "
+                                 f"call it {twin.name}.toml")  # fmt: skip
     if twin.base not in recipe.names():
-        raise UsageError(f"{path}: base: there is no recipe {twin.base!r}; "
-                         f"known recipes: {', '.join(recipe.names())}")  # fmt: skip
+        raise toml.refused(path, f"base: there is no recipe {twin.base!r}; "
+                                 f"known recipes: {', '.join(recipe.names())}")  # fmt: skip
     known = parts(where)
     here = {package.name for package in twin.package}
     for package in twin.package:
         for part in package.parts:
             if part not in known:
-                raise UsageError(f"{path}: package {package.name}: there is no part {part!r}")
+                raise toml.refused(path, f"package {package.name}: there is no part {part!r}; "
+                                         f"known parts: {', '.join(known)}")  # fmt: skip
         if twin.repository.format == "deb":
             continue  # beside the base's own packages, which may be required as well
         for required in package.requires:
             if required not in here:
-                raise UsageError(f"{path}: package {package.name} requires {required}, "
-                                 "which is not among the packages")  # fmt: skip
+                raise toml.refused(path, f"package {package.name} requires {required}, "
+                                         "which is not among the packages")  # fmt: skip
     if missing := set(twin.preinstalled) - here:
-        raise UsageError(f"{path}: preinstalled is {', '.join(sorted(missing))}, no package of it")
+        raise toml.refused(path, f"preinstalled is {', '.join(sorted(missing))}, no package of it")
     return twin
 
 
@@ -177,4 +181,4 @@ def _convert(path: Path, kind: type[Document]) -> Document:
         known = ", ".join(names(path.parent)) or "none"
         raise UsageError(f"no twin {path.stem!r}; known twins: {known}") from None
     except ValueError as exc:
-        raise UsageError(f"{path}: {exc}") from None
+        raise toml.refused(path, exc) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -104,8 +105,10 @@ def load(path: Path) -> dict[str, Upstream]:
     """The entries of one file; anything wrong is one line with the file and the place."""
     try:
         return _entries(path, toml.read(path))
+    except FileNotFoundError:
+        raise toml.refused(path, "there is no such file") from None
     except ValueError as exc:
-        raise UsageError(f"{path}: {exc}") from None
+        raise toml.refused(path, exc) from None
 
 
 def _entries(path: Path, raw: Mapping[str, Any]) -> dict[str, Upstream]:
@@ -114,6 +117,8 @@ def _entries(path: Path, raw: Mapping[str, Any]) -> dict[str, Upstream]:
     distro = raw.get("distro")
     if not isinstance(distro, str) or not distro:
         raise ValueError("distro: expected a string such as \"debian\"")
+    if not re.fullmatch("[a-z0-9]+", distro):
+        raise ValueError(f"distro {distro!r} is not of the form debian: a-z and 0-9")
     if distro != path.stem:
         raise ValueError(f"distro is {distro}; call it {distro}.toml")
     if not isinstance(raw.get("title", ""), str):

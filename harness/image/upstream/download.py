@@ -20,9 +20,9 @@ import tenacity
 
 from harness.errors import TestbedError, UsageError
 from harness.image.upstream.progress import Advance, Say, meter
+from harness.image.upstream.schema import LARGEST
 from harness.image.upstream.web import TROUBLE, Gone, Passing, Web, WebPage, reason, refuse_page
 
-LIMIT = 16 << 30  # bytes; no image of the catalogue comes near
 SPARE = 256 << 20  # left free on the disk
 CHUNK = 1 << 18
 SLOWEST = 1024  # bytes a second, over the time after which a server counts as stalled
@@ -48,7 +48,7 @@ class Wanted:
     digest_known: bool
     digest_pinned: bool = False  # then http may serve it
     size: int | None = None
-    limit: int = LIMIT
+    limit: int = LARGEST
 
 
 def download(web: Web, wanted: Wanted, say: Say) -> str:

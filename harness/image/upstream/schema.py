@@ -25,7 +25,11 @@ OVER = ("checksum", "image")
 FORMS = ("detached", "clearsigned")
 WHEN = ("before-boot", "first-boot", "before-packages")
 
-_CELL = re.compile(r"[a-z0-9]+-[a-z0-9.-]+/([a-z0-9_]+)")
+LARGEST = 16 << 30  # bytes to download; no image of the catalogue comes near
+
+_CELL = re.compile(r"[a-z0-9]+-[a-z0-9][a-z0-9.-]*/([a-z0-9_]+)")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _FINGERPRINT = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
 
@@ -62,10 +66,12 @@ class Pinned(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(
                 f"digest {self.digest!r} is not sha256: and 64, or sha512: and 128 of 0-9 and a-f"
             )
-        if self.size is not None and self.size <= 0:
-            raise ValueError(f"size {self.size} is not a number of bytes above 0")
+        if self.size is not None and not 0 < self.size <= LARGEST:
+            raise ValueError(
+                f"size {self.size} is not a number of bytes from 1 to {LARGEST} (16 GiB)"
+            )
         for url in (self.url, *self.mirrors):
-            urls.check(url, digest_pinned=True)
+            urls.check_file(url, digest_pinned=True)
 
 
 class Checksum(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,7 +82,7 @@ class Checksum(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str = ""
 
     def __post_init__(self) -> None:
-        urls.check(self.url)
+        urls.check_file(self.url)
 
 
 class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,7 +94,7 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     form: str = "detached"
 
     def __post_init__(self) -> None:
-        urls.check(self.url)
+        urls.check_file(self.url)
         one_of("over", self.over, OVER)
         one_of("form", self.form, FORMS)
         if self.over == "image" and self.form == "clearsigned":
@@ -105,7 +111,7 @@ class Latest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         for url in (self.url, *self.mirrors):
-            urls.check(url)
+            urls.check_file(url)
         over = self.signature.over if self.signature else ""
         if over == "checksum" and self.checksum is None:
             raise ValueError("signature is over a checksum: expected the field `checksum` too")
@@ -138,7 +144,8 @@ class Boot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             one_of("datasources", source, DATASOURCES)
         if not re.fullmatch(r"off|(tty|hvc)[A-Za-z]*[0-9]+", self.console):
             raise ValueError(f"console {self.console!r} is neither a tty nor 'off'")
-        _words(self, "user")
+        if not _USER.fullmatch(self.user):
+            raise ValueError(f"user {self.user!r} is no name of a user such as debian")
 
 
 class Fix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -184,6 +191,8 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         one_of("format", self.format, FORMATS)
         if self.end_of_life not in ("rolling", "unknown"):
             try:
+                if not _DAY.fullmatch(self.end_of_life):
+                    raise ValueError("another form of ISO 8601")
                 date.fromisoformat(self.end_of_life)
             except ValueError:
                 raise ValueError(

@@ -16,10 +16,10 @@ def check(url: str, *, digest_pinned: bool = False) -> None:
     """Raise ValueError for a URL that must not be asked."""
     try:
         parts = urlsplit(url)
-        _ = parts.port
+        port = parts.port
     except ValueError as exc:
         raise ValueError(f"url {url!r} is malformed: {exc}") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise ValueError(f"url {url!r} is not of the form https://host/path")
     if parts.username or parts.password:
         raise ValueError(f"url {url!r} holds a password")
@@ -27,6 +27,15 @@ def check(url: str, *, digest_pinned: bool = False) -> None:
         raise ValueError(f"url {url!r} holds a space or a control character")
     if parts.scheme == "http" and not (digest_pinned or loopback(url)):
         raise ValueError(f"url {url!r} is http without a pinned digest: expected https")
+
+
+def check_file(url: str, *, digest_pinned: bool = False) -> None:
+    """Raise ValueError for a URL that must not be asked, or that names no file."""
+    check(url, digest_pinned=digest_pinned)
+    if "#" in url:
+        raise ValueError(f"url {url!r} holds a fragment (#), which no server is told")
+    if not name(url):
+        raise ValueError(f"url {url!r} names no file: expected https://host/path/file")
 
 
 def name(url: str) -> str:

@@ -119,7 +119,7 @@ def test_a_broken_ledger(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setattr(importlib.import_module("harness.commands.claims"), "LEDGER", broken)
     result = call("claims")
     assert result.exit_code == 4
-    assert "broken TOML" in result.stderr
+    assert "not valid TOML" in result.stderr
 
 
 def test_a_broken_recipe(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ import msgspec
 Path_ = tuple[str | int, ...]
 # What a value of another type looks like.
 OTHER: dict[type, Any] = {str: 7, int: "7", bool: "yes", list: "text", dict: "text"}
+# What must not come out as it is, if it is refused.
+ODD = ("\x1b[31mred", "two\nlines", "\u202egnp.exe")
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,10 @@ def every(
         if isinstance(value, str) and not named:
             yield _changed("empty element", doc, field.path, "", True)
         if isinstance(value, int) and not isinstance(value, bool):
-            yield _changed("zero", doc, field.path, 0, True)
+            for number in (0, -1, 10**30):
+                yield _changed(f"number {number:.0e}", doc, field.path, number, True)
+        for odd in (ODD if isinstance(value, str) else ()):
+            yield _changed(f"odd {odd!r}", doc, field.path, odd, False)
         if isinstance(value, str) and value.startswith(("https://", "http://")):
             for url in ("ftp://host.example/x", "https://", "nonsense", "https://a b.example/",
                         "https://u:p@host.example/"):  # fmt: skip

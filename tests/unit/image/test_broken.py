@@ -66,8 +66,10 @@ def _of(broken: Broken, path: Path, load: Load) -> list[str]:
     except UsageError as error:
         said = str(error)
         wrong = [] if said.startswith(f"{path}: ") else [f"does not begin with the file: {said}"]
-        if "\n" in said:
-            wrong.append(f"is not one line: {said}")
+        if not said.isprintable():
+            wrong.append(f"is not one plain line: {said}")
+        if broken.how == "unknown" and "expected" not in said:
+            wrong.append(f"does not say what is allowed: {said}")
         if broken.key not in said.removeprefix(f"{path}: "):
             wrong.append(f"does not name {broken.key}: {said}")
         return wrong

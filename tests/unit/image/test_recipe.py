@@ -124,3 +124,20 @@ def test_a_recipe_that_extends_nothing(write: Write, line: str, message: str) ->
     (where / "toy-99.toml").write_text(f'{line}\nrelease = "99"\n')
     with pytest.raises(UsageError, match=message):
         recipes.load("toy-99", where)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("\"dash\"", "\"--dash\""), "include: '--dash' is no name of a package"),
+        (("\"dash\"", "\"dash bash\""), "include: 'dash bash' is no name of a package"),
+        (("\"tiny\"", "\"../tiny\""), "suite: '../tiny' is no name of a suite"),
+        (("disk_gib = 1", "disk_gib = 99999"), "disk_gib 99999 is not a number of GiB from 1 to"),
+    ],
+)
+def test_names_that_a_tool_would_misunderstand(
+    write: Write, change: tuple[str, str], said: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        recipes.load("toy-1", write(TOML.replace(*change)))
+    assert said in str(caught.value)

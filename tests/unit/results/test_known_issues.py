@@ -130,7 +130,7 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("[[issue]\n", "broken TOML"),
+        ("[[issue]\n", "not valid TOML"),
         ("[[isue]]\nid = 'x'\n", "unknown top-level isue"),
         ("issue = 3\n", "[[issue]]"),
     ],
@@ -148,7 +148,7 @@ def test_no_file_and_no_text(tmp_path: Path) -> None:
     assert "no such file" in complaint(tmp_path / "absent.toml")
     file = tmp_path / "k.toml"
     file.write_bytes(b"\xff\xfe")
-    assert "cannot be read" in complaint(file)
+    assert "not valid TOML" in complaint(file)
 
 
 @pytest.mark.parametrize(

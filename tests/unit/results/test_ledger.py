@@ -52,7 +52,7 @@ def test_order() -> None:
         ('"P1"', '"p1"', "claim 1 (p1): id: 'p1' is not"),
         ('"P1"', '"X1"', "claim 1 (X1): document:"),
         ("decided_by", "decidedby", "claim 1 (P1): decidedby: is not a field"),
-        ("[[claim]]", "[[claim]", "broken TOML"),
+        ("[[claim]]", "[[claim]", "not valid TOML"),
         (CLAIM, "", "holds no [[claim]]"),
         (CLAIM, CLAIM + CLAIM, "claim 2 (P1): id: P1 is used twice"),
     ],

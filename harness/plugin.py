@@ -17,7 +17,7 @@ from harness.errors import HarnessError, TestbedError, UsageError
 from harness.matrix import Cell
 from harness.paths import cache, project, runs
 from harness.results import terminal
-from harness.results.known_issues import load_known_issues
+from harness.results.known_issues import KnownIssue, load_known_issues
 from harness.results.ledger import load_ledger
 from harness.results.model import Row
 from harness.results.run import CellInfo, ImageInfo
@@ -76,6 +76,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[JUNIT] = junit.by_default(config, Path(run_dir), project() / "scenarios")
 
 
+def _known_issues() -> tuple[KnownIssue, ...]:
+    """Those of the project.  Raises UsageError where they or the ledger are broken."""
+    return load_known_issues(KNOWN, claims=load_ledger(LEDGER))
+
+
 def _show(config: pytest.Config) -> Any:
     # Without workers a scenario runs in this process, with its output captured; the screen is
     # where standard output went before.
@@ -116,6 +121,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         options.parse_induced(config.getoption("--induce"))
         if _worker(config) is None:
             options.check_run_dir(config)
+            _known_issues()  # now, and not after hours of guests
         if any(config.getoption(name) for name in ("--cell", "--distro", "--arch")):
             options.runnable(config)
         if _worker(config) is None and not (config.option.collectonly or config.option.help):
@@ -159,8 +165,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if not isinstance(cell, Cell):  # pytest's own word for an empty set of parameters
         rows = options.selected(item.config)
         pytest.skip("; ".join(f"{row.cell} is {row.status}: {row.reason}" for row in rows))
-    known = load_known_issues(KNOWN, claims=load_ledger(LEDGER))
-    item.stash[DECIDER] = Decider(context(item, cell, known))
+    item.stash[DECIDER] = Decider(context(item, cell, _known_issues()))
     item.stash[FAILED] = False
 
 

@@ -39,7 +39,7 @@ def run(arguments: tuple[str, ...]) -> int:
       --hook STATE:SCRIPT                       run SCRIPT as root when STATE is made
       --induce STATE:TRAIT=VALUE                give the guest this value of a trait
       --kernel-args TEXT                        append to the guest's kernel command line
-      --image-source auto|upstream|built        which images (auto: upstream's once fetched)
+      --image-source auto|upstream|built|twin   which images (auto: upstream's once fetched)
       --keep-failed                             leave the guest of each failure running
       --accel auto|kvm|tcg, --libvirt-uri URI   how guests are run
       --cache-dir DIR, --run-dir DIR            where things are kept

@@ -73,7 +73,8 @@ def load_known_issues(path: Path, *, claims: Collection[str]) -> tuple[KnownIssu
     for number, entry in enumerate(read_toml(path, "issue"), 1):
         complain = problems.of("issue", number, entry)
         for name in sorted(set(entry) - {*_REQUIRED, *_OPTIONAL}):
-            complain(name, "is not a field of a known issue")
+            complain(name, "is not a field of a known issue: "
+                           f"{', '.join((*_REQUIRED, *_OPTIONAL))}")  # fmt: skip
         id_ = text(entry, "id", complain)
         if id_ and id_ in seen:
             complain("id", f"{id_!r} is used twice")

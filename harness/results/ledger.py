@@ -60,7 +60,7 @@ def load_ledger(path: Path) -> dict[str, Claim]:
     for number, entry in enumerate(read_toml(path, "claim"), 1):
         complain = problems.of("claim", number, entry)
         for name in sorted(set(entry) - {*_REQUIRED, *_OPTIONAL}):
-            complain(name, "is not a field of a claim")
+            complain(name, f"is not a field of a claim: {', '.join((*_REQUIRED, *_OPTIONAL))}")
         fields = {name: text(entry, name, complain) for name in _REQUIRED}
         fields["hint"] = text(entry, "hint", complain, required=False)
         claim = Claim(**fields)

@@ -125,6 +125,27 @@ def test_a_broken_catalogue_through_pytest(
     assert "Traceback" not in result.stdout + result.stderr
 
 
+def test_a_broken_ledger_ends_a_run_before_any_scenario(tmp_path: Path) -> None:
+    broken = tmp_path / "known_issues.toml"
+    broken.write_text('[[issue]]\nid = "one"\nshoe = 7\n')
+    code = (
+        "import sys, pathlib, pytest, harness.plugin as plugin\n"
+        "plugin.KNOWN = pathlib.Path(sys.argv[1])\n"
+        "sys.exit(pytest.main(sys.argv[2:]))"
+    )
+    words = ["-p", "no:cacheprovider", "scenarios/test_ports.py", "--cell", "debian-12/s390x",
+             "--run-dir", str(tmp_path / "run")]  # fmt: skip
+    result = subprocess.run([sys.executable, "-c", code, str(broken), *words], cwd=ROOT,
+                            capture_output=True, text=True, check=False)  # fmt: skip
+    assert result.returncode == 4, result.stdout + result.stderr
+    assert f"{broken}: issue 1 (one): shoe: is not a field of a known issue: id, claim," in (
+        result.stderr
+    )
+    assert "SKIPPED" not in result.stdout
+    assert "Traceback" not in result.stdout + result.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def _pytest(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [
         sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist",

@@ -173,10 +173,10 @@ class Guest:
         self.machine.power_cycle(cmdline, 30 * self.scale)
         self.wait_booted()
 
-    def prepare_save(self, warm: tuple[str, ...] = ()) -> None:
+    def prepare_save(self, warm: tuple[str, ...] = ()) -> bool:
         """Make the guest ready to be saved: small, with the programs *warm* in its page cache,
-        and listening for the time."""
-        clock.start_listener(self.root)
+        and listening for the time, if it can: that is the answer."""
+        listens = clock.start_listener(self.root)
         # What an installation read is of no use again; what every scenario runs is.
         self.root.sh(
             "sync; echo 3 > /proc/sys/vm/drop_caches; PATH=$PATH:/usr/sbin; "
@@ -187,10 +187,14 @@ class Guest:
         if root is not None:
             root.close()
         # The user's login stays: it keeps the user's systemd alive in the saved state.
+        return listens
 
-    def thaw(self) -> None:
+    def thaw(self, listens: bool = True) -> None:
         """After a restore: the time of day, and entropy of its own."""
-        self.machine.thaw(10 * self.scale)
+        if listens:
+            self.machine.thaw(10 * self.scale)
+        else:
+            clock.tell(self.root)
 
     def disconnect(self) -> None:
         for connection in self._connections.values():

@@ -152,7 +152,7 @@ class Machines:
             spec.with_cmdline(saved.extra["cmdline"]), saved.disk, saved,
         )  # fmt: skip
         try:
-            guest.thaw()
+            guest.thaw(saved.extra.get("listens", True))
         except BaseException:
             guest.end()
             raise
@@ -197,7 +197,7 @@ class Machines:
         """Save *guest*, which ends, as the state *key* above *parent*; *records* are texts for
         its logs, *warm* the programs to keep in its page cache.  *altered*: by the hooks and
         traits of this state, not only by those of states below."""
-        guest.prepare_save(warm)
+        listens = guest.prepare_save(warm)
         workspace = self.states.workspace()
         try:
             guest.machine.save(workspace / MEMORY)
@@ -216,7 +216,7 @@ class Machines:
                 extra={
                     "host_key": guest.access.host_key, "cmdline": spec.cmdline,
                     "facts": facts.to_json(), "hooks": self._hook_names(state, altered),
-                    "altered": altered,
+                    "altered": altered, "listens": listens,
                     "kernel_arguments": self.options.kernel_arguments,
                 },
             )  # fmt: skip

@@ -21,7 +21,7 @@ from harness.results.known_issues import KnownIssue, load_known_issues
 from harness.results.ledger import load_ledger
 from harness.results.model import Row
 from harness.results.run import CellInfo, ImageInfo
-from harness.results.summary import EXIT_FINDING, EXIT_TESTBED, exit_status
+from harness.results.summary import EXIT_FINDING, EXIT_OK, EXIT_TESTBED, exit_status
 from harness.rootless.housekeeping import keep_house
 from harness.session import junit, options, outcome, reproduce
 from harness.session import run as runs_module
@@ -41,6 +41,7 @@ from harness.session.fixtures import (  # noqa: F401
     new_guest,
 )
 from harness.session.suspicion import suspect
+from harness.session.unreached import decide_unreached
 
 RUN = pytest.StashKey[runs_module.ControlledRun]()
 JUNIT = pytest.StashKey[bool]()
@@ -253,8 +254,11 @@ def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     config = session.config
     controlled = config.stash.get(RUN, None)
-    if controlled is not None and controlled.store is not None and int(exitstatus) == EXIT_FINDING:
+    ended = int(exitstatus) in (EXIT_OK, EXIT_FINDING)
+    if controlled is not None and controlled.store is not None and ended:
         cells = [row.cell for row in options.selected(config)]
+        known = load_known_issues(KNOWN, claims=load_ledger(LEDGER))
+        decide_unreached(config.stash[SESSION], controlled.store, cells, known)
         suspect(config.stash[SESSION], controlled.store, cells)
     if SESSION in config.stash:
         config.stash[SESSION].close()

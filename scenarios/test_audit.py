@@ -32,7 +32,7 @@ def test_rootless(guest: Guest, decide: Decider) -> None:
     try:
         restarted = look(
             guest, client, api_socket, subject="the daemon restarted",
-            start=lambda: _restart(guest),
+            start=lambda: engine.restart(guest),
         )  # fmt: skip
     except GuestRefusal as refusal:
         # Not "not rootless": where a fact explains it, the claims do not apply.
@@ -45,23 +45,6 @@ def test_rootless(guest: Guest, decide: Decider) -> None:
         decide(key, "rootless" if verdicts == {"rootless"} else "not rootless", evidence)
     for key in ("M2", "R4"):
         decide(key, restarted.gains, evidence)
-
-
-def _restart(guest: Guest) -> None:
-    """Restart the user's daemon; :class:`GuestRefusal` as soon as systemd gives up on it."""
-    if not guest.facts.user_session:
-        engine.restart(guest)
-        return
-    unit = ("systemctl", "--user")
-    guest.user.run(*unit, "restart", "docker.service", timeout=engine.START_SECONDS, check=False)
-    answers = engine.rootless(guest).answers
-
-    def settled() -> bool:
-        return answers() or guest.user.run(*unit, "is-failed", "docker.service", check=False).ok
-
-    guest.wait_until(settled, "the restarted daemon", engine.START_SECONDS)
-    if not answers():
-        raise GuestRefusal("the daemon does not start again", detail=engine.daemon_log(guest))
 
 
 def _container_root(seen: Look) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 from harness.distros.base import Distro
+from harness.guest.capabilities import xattr_text
 from harness.guest.guest import Guest
 from harness.packages import manager
-from harness.rootless import attempt
+from harness.rootless import attempt, installing
 from harness.rootless.expectations.helpers import HELPERS
+from harness.rootless.traits.tools import HELPERS as NEEDED
+from harness.rootless.traits.tools import helper_power
 from harness.session.decide import Decider
 
 pytestmark = [pytest.mark.helpers, pytest.mark.state("prepared")]
@@ -33,10 +36,10 @@ for name in sys.argv[1:]:
 SETUID = 0o4000
 
 
-def privilege(owner: str, mode: str, capabilities: str) -> str:
-    if owner == "0" and int(mode, 8) & SETUID:
-        return "setuid root"
-    return "powerless" if capabilities == "-" else "file capabilities"
+def privilege(name: str, owner: str, mode: str, capabilities: str) -> str:
+    setuid = owner == "0" and bool(int(mode, 8) & SETUID)
+    held = "" if capabilities == "-" else xattr_text(bytes.fromhex(capabilities))
+    return helper_power(setuid, held, NEEDED[name])
 
 
 @pytest.mark.claims("M3", "D5", "M4", "P5", "M10")
@@ -46,7 +49,7 @@ def test_installed(guest: Guest, distro: Distro, decide: Decider) -> None:
     found = {words[0]: words[1:] for words in map(str.split, look.stdout.splitlines())}
     decide("M3", " ".join(sorted(found)) or "none", look)
 
-    powers = [privilege(*found[n][1:]) if n in found else "missing" for n in HELPERS]
+    powers = [privilege(n, *found[n][1:]) if n in found else "missing" for n in HELPERS]
     decide("D5", "/".join(dict.fromkeys(powers)), look)
 
     packages = manager(distro.package_manager, guest.root)
@@ -62,26 +65,20 @@ def test_missing(guest: Guest, decide: Decider) -> None:
     """Without either helper the daemon does not start; the setup tool may notice only one."""
     starts = {"newuidmap": "M3.start_newuidmap", "newgidmap": "M3.start"}
     for name in HELPERS:
-        path = _path(guest, name)
-        guest.root.run("mv", path, f"{path}.away")
+        installing.hide(guest.root, name)
         checked = attempt.check(guest)
         decide(f"M3.{name}", checked.outcome, checked.evidence)
         started = attempt.begin(guest)
         decide(starts[name], started.outcome, started.evidence)
-        guest.root.run("mv", f"{path}.away", path)
+        installing.show(guest.root, name)
 
 
 @pytest.mark.claims("M3.powerless")
 def test_powerless(guest: Guest, decide: Decider) -> None:
     """A newuidmap without its privilege is as good as none."""
-    path = _path(guest, "newuidmap")
-    guest.root.run("chmod", "u-s", path)
-    guest.root.sh('PATH=$PATH:/usr/sbin setcap -r "$1"', path, check=False)
+    binary = guest.facts.binary("newuidmap")
+    if binary is not None:
+        guest.root.run("chmod", "u-s", binary.path)
+        guest.root.sh('PATH=$PATH:/usr/sbin setcap -r "$1"', binary.path, check=False)
     started = attempt.begin(guest)
     decide("M3.powerless", started.outcome, started.evidence)
-
-
-def _path(guest: Guest, name: str) -> str:
-    binary = guest.facts.binary(name)
-    assert binary is not None, f"{name} is not installed: the state is not prepared"
-    return binary.path

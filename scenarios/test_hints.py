@@ -64,7 +64,9 @@ def after_reboot(
         guest.root.sh('PATH=$PATH:/usr/sbin sysctl -w "$1=$2"', knob, bad)
         said = cure(guest, distro, hint)
         now, seen = value_of(guest, knob)
-        assert now == good, f"{hint} did not cure it at once: {said}\n{seen.transcript}"
+        if now != good:
+            decide(key, f"no cure: {now or 'no answer'}", f"{said}\n{seen.transcript}")
+            continue
         evidence[key] = [said, seen.transcript]
     if not evidence:
         return

@@ -127,7 +127,9 @@ def test_old_slirp4netns(guest: Guest, decide: Decider) -> None:
     guest.root.run("mv", path, f"{path}.new")
     guest.root.write(path, OLD_SLIRP, 0o755)
     told = guest.user.sh('"$1" --help | grep -c -e --netns-type', path, check=False)
-    assert told.stdout.strip() == "0", told.transcript
+    if told.stdout.strip() != "0":
+        decide("M29.old_slirp4netns", "another slirp4netns goes before it", told)
+        return
     decide("M29.old_slirp4netns", *restarted(guest))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.errors import GuestRefusal
 from harness.guest.guest import Guest
 from harness.rootless import setuptool
 from harness.session.decide import Decider
@@ -25,7 +26,8 @@ for name in mnt net user; do echo "$name $(readlink "/proc/$1/ns/$name")"; done
 def test_nsenter(guest: Guest, decide: Decider) -> None:
     """The user enters the daemon's user, mount and network namespaces, and is root there."""
     daemons = guest.root.run("pgrep", "-u", guest.access.user, "-x", "dockerd").stdout.split()
-    assert len(daemons) == 1, f"one dockerd of the user was expected: {daemons}"
+    if len(daemons) != 1:
+        raise GuestRefusal(f"one dockerd of the user was expected, and found: {daemons}")
     of_daemon = guest.root.sh(NAMESPACES, daemons[0]).stdout.splitlines()
     of_init = guest.root.sh(NAMESPACES, "1").stdout.splitlines()
     directory = guest.facts.xdg_runtime_dir

@@ -48,7 +48,9 @@ def test_directories(guest: Guest, docker: Docker, decide: Decider) -> None:
 
     command = guest.root.sh(CONTAINERD, guest.access.user, check=False)
     words = command.stdout.split("\n")
-    assert "--config" in words, command.transcript
+    if "--config" not in words:
+        decide("M21", "no containerd of the daemon's own", command)
+        return
     config = PurePosixPath(words[words.index("--config") + 1])
     exec_root = str(config.parent.parent)
     listing = guest.root.run("ls", "-la", f"{exec_root}/containerd", check=False)

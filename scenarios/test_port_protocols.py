@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from harness.errors import TestbedError
+from harness.errors import GuestRefusal, TestbedError
 from harness.guest.guest import Guest
 from harness.guest.session import CommandTimeout, Result, Session
 from harness.rootless import attempt, cable, kit
@@ -91,7 +91,11 @@ def serve(guest: Guest, docker: Docker) -> Result:
             guest.wait_until(lambda: UP in docker("logs", NAME).stdout, "the server", 15, pause=0.5)
         except CommandTimeout as error:
             log = docker("logs", NAME, check=False).transcript
-            raise TestbedError("the server in the container does not start", detail=log) from error
+            what = "the server in the container does not start"
+            runs = docker("inspect", "-f", "{{.State.Running}}", NAME, check=False)
+            if runs.stdout.strip() != "true":  # it ended, so it was not slow
+                raise GuestRefusal(what, detail=f"{log}\n{runs.transcript}") from error
+            raise TestbedError(what, detail=log) from error
     return started
 
 

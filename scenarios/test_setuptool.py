@@ -165,13 +165,10 @@ def without_runtime_directory(guest: Guest) -> tuple[str, str]:
     directory = guest.facts.xdg_runtime_dir
     assert directory, "the login has no runtime directory to take away"
     # The bus of a user manager that is older than the package of the bus is not there yet.
-    bus = guest.user.sh("systemctl --user daemon-reload && systemctl --user start dbus.socket",
-                        check=False)  # fmt: skip
-    assert bus.ok, bus.transcript
+    guest.user.sh("systemctl --user daemon-reload && systemctl --user start dbus.socket")
     address = f"DBUS_SESSION_BUS_ADDRESS=unix:path={directory}/bus"
     environment = ("env", "-u", "XDG_RUNTIME_DIR", address)
-    session = guest.user.run(*environment, "systemctl", "--user", "show-environment", check=False)
-    assert session.ok, session.transcript
+    guest.user.run(*environment, "systemctl", "--user", "show-environment")
     result = setuptool.plain(
         guest.user.run(*environment, guest.facts.setuptool, "install", check=False)
     )

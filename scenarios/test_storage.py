@@ -142,7 +142,9 @@ def test_driver_that_left_data(guest: Guest, docker: Docker, decide: Decider) ->
         decide.not_applicable("M11.reused", f"fuse-overlayfs leaves no data: {before.outcome}")
         return
     left = guest.user.sh(LAYER, env=docker.env, check=False)
-    assert left.ok, left.transcript
+    if not left.ok:
+        decide("M11.reused", "fuse-overlayfs holds no layer", left)
+        return
     guest.user.sh('pkill -u "$(id -u)" -x dockerd')
     ended = 'pgrep -u "$(id -u)" -x rootlesskit'
     guest.wait_until(lambda: not guest.user.sh(ended, check=False).ok, "the daemon's end", 30)

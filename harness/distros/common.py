@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # Left out, as no document says what they are and scenarios change them: linger, leftovers of
-# earlier daemons, the groups for ping, and tun, which the first daemon loads.
+# earlier daemons, the groups for ping, and whether tun is loaded.
 PREPARED = {
     "setup-tool": "on PATH",
     "port-boundary": "1024",
@@ -25,4 +25,6 @@ PREPARED = {
     "rootful-socket": "not writable",
     "storage-driver-setting": "unset",
     "cgroup-driver-setting": "unset",
+    "daemon-settings": "none",
+    "tun": "usable",
 }

@@ -54,7 +54,8 @@ def words_of_check(result: ToolResult) -> str:
     if "XDG_RUNTIME_DIR" in result.stderr:
         return "refused: XDG_RUNTIME_DIR"
     if missing := requirements.missing_in(text):
-        return f"missing: {', '.join(missing)}"
+        exit_status = "" if result.exit_status else ", and exit status 0"
+        return f"missing: {', '.join(missing)}{exit_status}"
     if "rootlesskit" in result.stderr:
         return "smoke test fails"
     return "silent failure" if not text.strip() else "unknown answer"

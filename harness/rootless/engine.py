@@ -145,15 +145,28 @@ def start(guest: Guest) -> str:
     return result.transcript
 
 
-def wait_for_daemon(guest: Guest) -> None:
-    """Wait for the rootless daemon's answer; :class:`GuestRefusal` with its log without one."""
+def wait_for_daemon(guest: Guest, *, unit: bool = False) -> None:
+    """Wait for the rootless daemon's answer; :class:`GuestRefusal` with its log without one.
+
+    With *unit* it is the user's unit that starts it: the wait ends when systemd gives up on that.
+    """
+    answers = rootless(guest).answers
+
+    def settled() -> bool:
+        failed = ("systemctl", "--user", "is-failed", "docker.service")
+        return answers() or (unit and guest.user.run(*failed, check=False).ok)
+
+    late = None
     try:
-        guest.wait_until(rootless(guest).answers, "an answer of the rootless daemon", START_SECONDS)
+        guest.wait_until(settled, "an answer of the rootless daemon", START_SECONDS)
+        if not unit or answers():
+            return
     except CommandTimeout as error:
-        log = daemon_log(guest)
-        raise GuestRefusal(
-            f"the rootless daemon does not answer: {_last_line(log)}", detail=log[-4000:]
-        ) from error
+        late = error
+    log = daemon_log(guest)
+    raise GuestRefusal(
+        f"the rootless daemon does not answer: {_last_line(log)}", detail=log[-4000:]
+    ) from late
 
 
 def start_by_hand(
@@ -181,13 +194,18 @@ def end_by_hand(guest: Guest) -> None:
 
 
 def restart(guest: Guest) -> None:
-    """Restart the user's daemon, as its unit where there is one, and wait until it answers."""
+    """Restart the user's daemon, as its unit where there is one, and wait until it answers.
+
+    Raises :class:`GuestRefusal` where it does not start again.
+    """
     if guest.facts.user_session:
-        guest.user.run("systemctl", "--user", "restart", "docker.service", timeout=START_SECONDS)
+        # Of a unit that tells when it is ready systemd waits for that; the daemon's log says more.
+        guest.user.run("systemctl", "--user", "restart", "docker.service", timeout=START_SECONDS,
+                       check=False)  # fmt: skip
     else:
         end_by_hand(guest)
         start_by_hand(guest)
-    guest.wait_until(rootless(guest).answers, "the restarted daemon's answer", START_SECONDS)
+    wait_for_daemon(guest, unit=guest.facts.user_session)
 
 
 def daemon_log(guest: Guest, lines: int = 200) -> str:

@@ -20,7 +20,7 @@ from harness.image.model import Image
 from harness.matrix import Cell
 from harness.rootless import hooks, inducing, ladder, sourcing, twins
 from harness.rootless.machines import Machines, Options
-from harness.rootless.refusals import Refusals
+from harness.rootless.refusals import Refusals, unreached
 
 __all__ = ["Lab", "Options"]
 
@@ -216,7 +216,7 @@ class Lab(Machines):
             )  # fmt: skip
         except GuestRefusal as refusal:
             self.keep_guest_logs(guest, cell, f"state-{state}")
-            refusal.what = f"state {state} cannot be reached: {refusal.what}"
+            refusal.what = unreached(state, refusal.what)
             raise
         finally:
             guest.end()

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 from harness.errors import GuestRefusal
+
+_UNREACHED = re.compile(r"state \w+ cannot be reached: ")
+
+
+def unreached(state: str, why: str) -> str:
+    """What a refusal says of a *state* that a guest does not come to."""
+    return f"state {state} cannot be reached: {why}"
+
+
+def is_unreached(what: str) -> bool:
+    """Whether :func:`unreached` said it."""
+    return _UNREACHED.match(what) is not None
 
 
 class Refusals:

@@ -15,6 +15,8 @@ from harness.results.run import CellInfo, ImageInfo
 from harness.session.decide import Decider, Finding, describe
 from harness.session.fixtures import DECIDER, FAILED, GUEST, SESSION
 
+IDLE = 0.5  # tasks at work or waiting for a disk, on average over a minute
+
 
 def account(
     item: pytest.Item, decider: Decider, error: BaseException, report: pytest.TestReport
@@ -37,6 +39,14 @@ def account(
         report.longrepr = terminal.printable(
             "\n".join(describe(row) for row in decider.findings())
         )
+    elif isinstance(error, CommandTimeout) and (idle := _idle(item)):
+        decider.conclude(
+            Verdict.VIOLATED, observed=error.what, note=idle, evidence=error.detail,
+            next_step="find what it waits for: it had nothing to do",
+        )  # fmt: skip
+        report.longrepr = terminal.printable(
+            "\n".join(describe(row) for row in decider.findings())
+        )
     else:
         what, hint, detail = f"{type(error).__name__}: {error}", "", ""
         if isinstance(error, HarnessError):
@@ -50,6 +60,24 @@ def account(
             Verdict.TESTBED_ERROR, note=what.splitlines()[0][:300], evidence=detail,
             next_step=hint, log=log,
         )  # fmt: skip
+
+
+def _idle(item: pytest.Item) -> str:
+    """That the guest had nothing to do while a command did not end, or nothing.
+
+    A guest that the host is too slow for is busy as it sees itself, and one whose disk is slow
+    counts who waits for that: then nothing is said about the distro.  One that idles hangs.
+    """
+    guest = item.stash.get(GUEST, None)
+    if guest is None:
+        return ""
+    try:
+        load = guest.root.read("/proc/loadavg").split()[0]
+    except HarnessError:
+        return ""
+    if float(load) >= IDLE:
+        return ""
+    return f"the guest answers, and was idle: {load} tasks at work in the last minute"
 
 
 def cell_info(item: pytest.Item) -> dict[str, Any] | None:

@@ -76,7 +76,8 @@ def start_powerless(facts: Facts) -> Prediction:
 @needs_engine
 def privileged(facts: Facts) -> Prediction:
     """How the helpers get their privilege: ``setuid root``, ``file capabilities``,
-    ``powerless`` or ``missing``; both, joined by a slash, where they differ."""
+    ``more than it needs``, ``powerless`` or ``missing``; both, joined by a slash, where they
+    differ."""
     values = [trait(name).probe(facts) for name in HELPERS]
     return Prediction("/".join(dict.fromkeys(values)), "newuidmap and newgidmap as installed")
 

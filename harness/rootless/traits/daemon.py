@@ -8,6 +8,7 @@ from harness.guest.facts import Facts
 from harness.rootless.traits.model import add, add_words
 
 CGROUP_OPTION = "native.cgroupdriver="
+_TOLD_APART = ("storage-driver", "exec-opts")  # by traits of their own
 
 
 def _change_storage_driver(facts: Facts, value: str) -> Facts:
@@ -33,6 +34,12 @@ def _change_cgroup_driver(facts: Facts, value: str) -> Facts:
     return replace(facts, daemon_json={**rest, **({"exec-opts": options} if options else {})})
 
 
+def _change_settings(facts: Facts, value: list[str]) -> Facts:
+    kept = {name: facts.daemon_json.get(name, "") for name in value}
+    told = {k: v for k, v in facts.daemon_json.items() if k in _TOLD_APART}
+    return replace(facts, daemon_json={**told, **kept})
+
+
 add(
     "storage-driver-setting",
     "storage-driver of ~/.config/docker/daemon.json",
@@ -52,6 +59,13 @@ add(
     "systemd",
     "cgroupfs",
     open=True,
+)
+add_words(
+    "daemon-settings",
+    "what else ~/.config/docker/daemon.json sets",
+    lambda f: [name for name in f.daemon_json if name not in _TOLD_APART],
+    _change_settings,
+    "data-root",
 )
 add_words(
     "driver-directories",

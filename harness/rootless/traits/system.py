@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from harness.guest.facts import Facts
-from harness.rootless.traits.model import add, add_flag, add_words, count
+from harness.rootless.traits.model import TRAITS, add, add_flag, add_words, count
 
 LIMIT_CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
 MODULES = ("ip_tables", "nf_tables", "overlay", "br_netfilter", "tun")
@@ -117,6 +117,15 @@ add_words(
 )
 for _name in MODULES:
     _module(_name)
+TUN = TRAITS["tun-module"]
+add(
+    "tun",
+    "tun, which the first daemon loads, is there or could be loaded; or modprobe would not load it",
+    lambda f: "blocked" if TUN.probe(f) == "blocked" else "usable",
+    lambda f, v: TUN.assume(f, "blocked" if v == "blocked" else "available"),
+    "usable",
+    "blocked",
+)
 add_flag("overlay-in-userns", "overlayfs mounts inside a user namespace", "overlay_in_userns")
 add("mandatory-access", "the security module in charge", _security_module,
     _change_security_module, "apparmor", "selinux", "none")

@@ -21,6 +21,19 @@ ENGINE_BINARIES = (
     "slirp4netns",
 )
 TOOL = "dockerd-rootless-setuptool.sh"
+EXCESS = "more than it needs"  # of privilege
+# The one capability that each helper needs, where it is not set-user-id.
+HELPERS = {"newuidmap": "cap_setuid", "newgidmap": "cap_setgid"}
+
+
+def helper_power(setuid: bool, capabilities: str, needed: str) -> str:
+    """How a helper that needs one capability gets it, of its file's bit and capabilities."""
+    held = set(re.findall(r"cap_[a-z_]+", capabilities))
+    if needed not in held and not setuid:
+        return "powerless"
+    if held - (set() if setuid else {needed}):
+        return EXCESS
+    return "setuid root" if setuid else "file capabilities"
 
 
 def _map_helper(name: str, capability: str) -> None:
@@ -28,18 +41,16 @@ def _map_helper(name: str, capability: str) -> None:
         binary = facts.binary(name)
         if binary is None:
             return "missing"
-        if binary.setuid_root:
-            return "setuid root"
-        return "file capabilities" if capability in binary.capabilities else "powerless"
+        return helper_power(binary.setuid_root, binary.capabilities, capability)
 
     def change(facts: Facts, value: str) -> Facts:
         if value == "missing":
             return without_binary(facts, name)
-        mode = 0o4755 if value == "setuid root" else 0o755
-        text = f"{capability}=ep" if value == "file capabilities" else ""
-        return with_binary(facts, name, owner=0, mode=mode, capabilities=text)
+        mode = 0o4755 if value in ("setuid root", EXCESS) else 0o755
+        held = {"file capabilities": f"{capability}=ep", EXCESS: "cap_sys_admin=ep"}
+        return with_binary(facts, name, owner=0, mode=mode, capabilities=held.get(value, ""))
 
-    values = ("setuid root", "file capabilities", "powerless", "missing")
+    values = ("setuid root", "file capabilities", EXCESS, "powerless", "missing")
     add(name, f"how {name} may write id maps", probe, change, *values)
 
 
@@ -128,8 +139,8 @@ add("engine", "dockerd's version", lambda f: _digits(f.engine), _change_engine,
     "20.10.24", "none", open=True)
 add("setup-tool", f"whether a login finds {TOOL}", _setup_tool, _change_setup_tool,
     "on PATH", "off PATH", "missing")
-_map_helper("newuidmap", "cap_setuid")
-_map_helper("newgidmap", "cap_setgid")
+for _helper, _capability in HELPERS.items():
+    _map_helper(_helper, _capability)
 _presence("rootlesskit", "the tool that makes the namespaces")
 add(
     "rootlesskit-version",

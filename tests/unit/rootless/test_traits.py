@@ -39,6 +39,8 @@ def test_assuming_changes_no_unrelated_trait(name: str, value: str, debian_12: F
         "cgroup": {"delegated-controllers"},
         "rootlesskit": {"rootlesskit-capabilities"},
         "privileged-binaries": {"rootlesskit"},
+        "tun": {"tun-module"},
+        "tun-module": {"tun"},
     }
     changed = trait(name).assume(debian_12, value)
     drifts = drifted(changed, {other: trait(other).probe(debian_12) for other in TRAITS})

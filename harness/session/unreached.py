@@ -1,0 +1,62 @@
+"""At the end of a run: a state that a guest would not reach is no silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from harness.distros import registry
+from harness.errors import GuestRefusal
+from harness.matrix import Cell
+from harness.results.known_issues import KnownIssue
+from harness.results.model import Row, Verdict
+from harness.results.store import RunStore
+from harness.rootless.lab import Lab
+from harness.rootless.ladder import STATES
+from harness.rootless.refusals import is_unreached
+from harness.session.decide import Context, Decider
+from harness.session.fixtures import Session
+
+# Whether the daemon answers after it was started: what every scenario of the state needs.
+KEY = "M18.start"
+
+
+def silent(rows: Iterable[Row]) -> dict[str, Row]:
+    """By cell, a row that a refused state left undecided, where nothing of the run is a finding."""
+    every = list(rows)
+    told = {row.cell for row in every if row.verdict.finding}
+    return {
+        row.cell: row
+        for row in every
+        if row.cell not in told and row.state
+        and row.verdict is Verdict.NOT_APPLICABLE and is_unreached(row.note)
+    }  # fmt: skip
+
+
+def decide_unreached(
+    session: Session, store: RunStore, cells: Iterable[Cell], known: Sequence[KnownIssue]
+) -> None:
+    """Let each cell whose guests refused a state, and that shows no finding, have a verdict.
+
+    The scenarios that make the state decide why; a run that selects none of them would end as if
+    all were well.  What the facts of the state below explain stays ``not-applicable``.
+    """
+    by_name = {cell.id: cell for cell in cells}
+    for name, row in silent(store.run.rows).items():
+        store.add_rows(*_row(session.lab, by_name[name], row, known))
+
+
+def _row(lab: Lab, cell: Cell, row: Row, known: Sequence[KnownIssue]) -> list[Row]:
+    distro = registry.of(cell)
+    said = GuestRefusal(row.note)
+    for state in reversed(STATES[: STATES.index(row.state) + 1]):
+        try:
+            guest = lab.guest(cell, distro, state)
+        except GuestRefusal as refusal:
+            said = refusal
+            continue
+        guest.end()
+        decider = Decider(Context(cell, distro, row.scenario, state, (KEY,), known, row.reproduce))
+        decider.facts = guest.facts
+        decider(KEY, False, f"{said.what}\n{said.detail}")
+        return decider.rows
+    return []

@@ -16,6 +16,11 @@ from harness.session.decide import Decider
 pytestmark = [pytest.mark.info]
 
 UNIT = ".config/systemd/user/docker.service"
+FILTER = "2"  # SECCOMP_MODE_FILTER of linux/seccomp.h
+KEPT_IN = """
+awk '$1 == "Seccomp:" { print $2 }' "/proc/$1/status"
+readlink "/proc/$1/ns/cgroup" /proc/1/ns/cgroup
+"""
 
 
 def security_options(info: dict[str, Any]) -> dict[str, dict[str, str]]:
@@ -65,15 +70,20 @@ def test_installed(guest: Guest, docker: Docker, decide: Decider) -> None:
     decide("D13.unit_requires", named if unit.ok else "no unit", unit)
 
 
-@pytest.mark.claims("M13.profile", "M12.top")
+@pytest.mark.claims("M13.profile", "M12.top", "D19.seccomp_filter", "D19.cgroupns_own")
 def test_container_from_outside(guest: Guest, docker: Docker, decide: Decider) -> None:
-    """A rootless container is confined by no AppArmor profile; its processes can be listed."""
+    """A rootless container is confined by no AppArmor profile but by a filter of system calls and
+    a cgroup namespace, as `docker info` says; its processes can be listed."""
     container = docker("run", "-d", "busybox", "sleep", "600").stdout.strip()
     pid = docker("inspect", "--format", "{{.State.Pid}}", container).stdout.strip()
     command = guest.root.run("cat", f"/proc/{pid}/cmdline").stdout
     assert "sleep" in command, f"{pid} is {command!r}, not the container's init"
     label = guest.root.run("cat", f"/proc/{pid}/attr/current", check=False)
     decide("M13.profile", confinement(label.stdout) if label.ok else "none", label)
+    kept = guest.root.sh(KEPT_IN, pid)
+    filtered, inside, outside = kept.stdout.split()
+    decide("D19.seccomp_filter", "filtered" if filtered == FILTER else filtered, kept)
+    decide("D19.cgroupns_own", inside != outside, kept)
 
     top = docker("top", container, check=False)
     listed = top.ok and any("sleep 600" in line for line in top.stdout.splitlines()[1:])

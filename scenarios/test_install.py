@@ -16,6 +16,7 @@ from harness.rootless import attempt, engine, installing, looking, setuptool
 from harness.rootless.audit import watch
 from harness.rootless.engine import IMAGE, Docker
 from harness.rootless.expectations import predict
+from harness.rootless.expectations.install import ADVICE
 from harness.rootless.setuptool import ToolResult
 from harness.session.decide import Decider
 
@@ -23,7 +24,7 @@ pytestmark = [pytest.mark.install, pytest.mark.state("prepared")]
 
 
 @pytest.mark.claims("P13", "P13.exit", "D13", "P13.unit", "D13.enabled", "D13.unit_type",
-                    "D13.context", "D13.docker_host")  # fmt: skip
+                    "D13.context", "D13.docker_host", "D13.path", "D13.advice")  # fmt: skip
 def test_install(guest: Guest, decide: Decider) -> None:
     """`install` makes, starts and enables a unit, makes a context, and says what to export."""
     result = engine.install(guest)
@@ -44,7 +45,11 @@ def test_install(guest: Guest, decide: Decider) -> None:
     states = dict(line.split() for line in contexts.stdout.splitlines())
     used = {"true": "created and used", "false": "created"}
     decide("D13.context", used.get(states.get("rootless", ""), "none"), contexts)
-    decide("D13.docker_host", installing.exports(result).get("DOCKER_HOST", ""), result.transcript)
+    told = installing.exports(result)
+    decide("D13.docker_host", told.get("DOCKER_HOST", ""), result.transcript)
+    decide("D13.path", told.get("PATH", ""), result.transcript)
+    given = [name for name, text in ADVICE.items() if text in result.stdout]
+    decide("D13.advice", " ".join(given) or "none", result.transcript)
 
 
 @pytest.mark.claims("P14", "P2", "D2")

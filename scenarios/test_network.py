@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -19,6 +20,10 @@ pytestmark = [pytest.mark.network]
 # A documentation address: the stack itself does not answer for it, the machine does.
 OUTSIDE = "192.0.2.1"
 RANGE = "net.ipv4.ping_group_range"
+DEVICE = """
+PATH=$PATH:/usr/sbin:/sbin
+nsenter -n -t "$(pgrep -u "$1" -o -x dockerd)" ip -o link show dev tap0
+"""
 OLD_SLIRP = """#!/bin/sh
 # The program as it was before --netns-type, for who asks it.
 if [ "$1" = --help ]; then
@@ -37,7 +42,7 @@ def component(docker: Docker) -> tuple[dict[str, str] | None, Result]:
     return (found[0] if found else None), version
 
 
-@pytest.mark.claims("M29", "M29.mtu", "M29.port_driver", "M29.named_by_version")
+@pytest.mark.claims("M29", "M29.mtu", "M29.mtu_device", "M29.port_driver", "M29.named_by_version")
 def test_stack(guest: Guest, docker: Docker, decide: Decider) -> None:
     """slirp4netns is the stack where it is installed, with an MTU and a port driver to match."""
     arguments = kit.arguments(guest)
@@ -50,6 +55,9 @@ def test_stack(guest: Guest, docker: Docker, decide: Decider) -> None:
     decide("M29", net, evidence)
     mtu = kit.option(arguments, "mtu")
     decide("M29.mtu", int(mtu) if mtu else "none", arguments)
+    device = guest.root.sh(DEVICE, guest.access.user, check=False)
+    has = re.search(r" mtu (\d+)", device.stdout)
+    decide("M29.mtu_device", int(has.group(1)) if has else "no tap0", device)
     decide("M29.port_driver", kit.option(arguments, "port-driver") or "none", arguments)
 
 

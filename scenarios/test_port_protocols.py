@@ -12,6 +12,7 @@ from harness.guest.session import CommandTimeout, Result, Session
 from harness.rootless import attempt, cable, kit
 from harness.rootless.engine import Docker
 from harness.rootless.expectations import forwarding, ports
+from harness.rootless.expectations.network import MTU_ASKED
 from harness.session.decide import Decider
 
 pytestmark = [pytest.mark.ports]
@@ -163,16 +164,22 @@ def test_protocols(guest: Guest, docker: Docker, decide: Decider) -> None:
 
 
 @pytest.mark.nightly
-@pytest.mark.claims("M29.port_driver_chosen", "P15.source_slirp4netns", "P15.exit_slirp4netns")
+@pytest.mark.claims("M29.port_driver_chosen", "M29.mtu_asked", "P15.source_slirp4netns",
+                    "P15.exit_slirp4netns")  # fmt: skip
 def test_port_driver_slirp4netns(guest: Guest, docker: Docker, decide: Decider) -> None:
-    """The port driver can be chosen, and slirp4netns's shows the container who asks."""
-    variable = {"DOCKERD_ROOTLESS_ROOTLESSKIT_PORT_DRIVER": "slirp4netns"}
-    tried = attempt.begin(guest, env=variable)
+    """The port driver and the MTU can be chosen, and slirp4netns's port driver shows the container
+    who asks."""
+    tried = attempt.begin(guest, env={
+        "DOCKERD_ROOTLESS_ROOTLESSKIT_PORT_DRIVER": "slirp4netns",
+        "DOCKERD_ROOTLESS_ROOTLESSKIT_MTU": str(MTU_ASKED),
+    })  # fmt: skip
     arguments = kit.arguments(guest)
     chosen = kit.option(arguments, "port-driver") or "none"
     if tried.outcome != "starts":
         chosen = tried.outcome
     decide("M29.port_driver_chosen", chosen, f"{tried.evidence}\n{arguments.transcript}")
+    mtu = kit.option(arguments, "mtu")
+    decide("M29.mtu_asked", int(mtu) if mtu else "none", arguments)
     low = docker.run("-p", "80:80", "busybox", "true", check=False)
     decide("P15.exit_slirp4netns", low.exit_status, low)
     cable.lay(guest)

@@ -11,6 +11,7 @@ from harness.guest.session import Session
 from harness.rootless import engine, installing, setuptool
 from harness.rootless.attempt import words_of_check
 from harness.rootless.expectations import requirements
+from harness.rootless.expectations import setuptool as words
 from harness.rootless.setuptool import ToolResult
 from harness.session.decide import Decider
 
@@ -45,14 +46,16 @@ def refused_install(guest: Guest, decide: Decider, key: str) -> ToolResult:
     return result
 
 
-@pytest.mark.claims("P8", "P8.commands", "P8.as_root", "P12", "P12.exit", "D8.unknown_command",
-                    "D8.no_command", "D8.as_root")  # fmt: skip
+@pytest.mark.claims("P8", "P8.commands", "P8.text", "P8.as_root", "P12", "P12.exit",
+                    "D8.unknown_command", "D8.unknown_command_said", "D8.no_command",
+                    "D8.as_root")  # fmt: skip
 def test_words(guest: Guest, decide: Decider) -> None:
     """The tool explains itself to everybody, checks for users only, and knows its commands."""
     usage = tool(guest, "--help")
     decide("P8", usage.exit_status, usage.transcript)
     commands = re.findall(r"^  ([a-z]+) {2,}\S", usage.stdout, re.MULTILINE)
     decide("P8.commands", " ".join(commands), usage.transcript)
+    decide("P8.text", words.usage(usage.stdout), usage.transcript)
     usage = tool(guest, "--help", session=guest.root)
     decide("P8.as_root", usage.exit_status, usage.transcript)
 
@@ -66,6 +69,7 @@ def test_words(guest: Guest, decide: Decider) -> None:
 
     unknown = tool(guest, "checks")
     decide("D8.unknown_command", unknown.exit_status, unknown.transcript)
+    decide("D8.unknown_command_said", installing.error_of(unknown), unknown.transcript)
     bare = tool(guest)
     decide("D8.no_command", bare.exit_status, bare.transcript)
     root = tool(guest, "check", session=guest.root)

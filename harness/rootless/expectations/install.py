@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 from harness.guest.facts import Facts
 from harness.rootless.expectations import requirements
 from harness.rootless.expectations.model import Prediction, not_applicable, rule
@@ -44,6 +46,12 @@ def needs_unit(function: Rule) -> Rule:
 
     guarded.__doc__ = function.__doc__
     return _needs_install(guarded)
+
+# What `install` tells who has a unit now: how to control it, and to have it at boot.
+ADVICE = {
+    "control": "systemctl --user (start|stop|restart) docker.service",
+    "at-boot": "sudo loginctl enable-linger",
+}
 
 
 @rule("P2", source=f"{PHOTON}, 'Introduction'")
@@ -108,6 +116,22 @@ def docker_host(facts: Facts) -> Prediction:
     if not facts.xdg_runtime_dir:
         return not_applicable("XDG_RUNTIME_DIR is unset: the tool makes a directory of its own")
     return Prediction(f"unix://{facts.xdg_runtime_dir}/docker.sock", f"uid {facts.uid}")
+
+
+@rule("D13.path", source=INSTALL)
+@_needs_install
+def path(facts: Facts) -> Prediction:
+    """The value of the line `export PATH=` that `install` prints: the tool's directory first."""
+    if tool_at_least(facts, "28"):
+        return not_applicable(f"not known of the setup tool of engine {facts.engine}")
+    return Prediction(f"{PurePosixPath(facts.setuptool).parent}:$PATH", facts.setuptool)
+
+
+@rule("D13.advice", source=INSTALL)
+@needs_unit
+def advice(facts: Facts) -> Prediction:
+    """Which of ADVICE `install` gives, by name."""
+    return Prediction(" ".join(ADVICE), "a unit is installed")
 
 
 @rule("D13.unit_type", source=INSTALL)

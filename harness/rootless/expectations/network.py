@@ -18,6 +18,7 @@ from harness.rootless.traits import assume, trait
 
 STACKS = f"{MOBY}, 'Changing network stack'"
 TCP = f"{MANUAL}, 'Expose Docker API socket through TCP'"
+MTU_ASKED = 1300
 
 
 def _because(facts: Facts) -> str:
@@ -43,6 +44,22 @@ def mtu(facts: Facts) -> Prediction:
     28.5.2 on forky; the documents know it for slirp4netns.)"""
     large = network_driver(facts) in ("slirp4netns", "pasta")
     return Prediction(65520 if large else 1500, _because(facts))
+
+
+@rule("M29.mtu_device", source=STACKS)
+@needs_daemon
+def mtu_device(facts: Facts) -> Prediction:
+    """The MTU of the device tap0 beside dockerd, which is what its command line asked for."""
+    if network_driver(facts) not in ("slirp4netns", "pasta", "vpnkit"):
+        return not_applicable(f"{network_driver(facts)} is no tap device")
+    return mtu(facts)
+
+
+@rule("M29.mtu_asked", source=STACKS)
+@needs_daemon
+def mtu_asked(facts: Facts) -> Prediction:
+    """`--mtu` of RootlessKit's command line with DOCKERD_ROOTLESS_ROOTLESSKIT_MTU=1300."""
+    return Prediction(MTU_ASKED, "asked for, whatever the stack")
 
 
 @rule("M29.port_driver", source=STACKS)

@@ -76,6 +76,17 @@ def cgroupns(facts: Facts) -> Prediction:
     return Prediction(value, f"cgroup {facts.cgroup}, engine {facts.engine}")
 
 
+promise("D19.seccomp_filter", "filtered", "`Seccomp:` of /proc/PID/status of a container's init: "
+        "``filtered`` for 2, or the number.", source=INFO)
+
+
+@rule("D19.cgroupns_own", source=INFO)
+@needs_containers
+def own_cgroupns(facts: Facts) -> Prediction:
+    """Whether a container's init is in another cgroup namespace than PID 1."""
+    return cgroupns(facts)
+
+
 @rule("D19.context", source=INFO)
 @needs_daemon
 def context(facts: Facts) -> Prediction:

@@ -15,7 +15,29 @@ from harness.rootless.traits import assume, trait
 TOOL = f"{PHOTON}, 'Usage'"
 INSTALL = f"{MANUAL}, 'Install'"
 
+# What every version has said since 20.10; the list of commands is a rule of its own.
+USAGE = (
+    "[OPTIONS] COMMAND",
+    "A setup tool for Rootless Docker (dockerd-rootless.sh).",
+    "-f, --force Ignore rootful Docker (/var/run/docker.sock)",
+    "--skip-iptables Ignore missing iptables",
+    "check Check prerequisites",
+    "install Install systemd unit (if systemd is available) and show how to manage the service",
+    "uninstall Uninstall systemd unit",
+)
+
+
+def usage(said: str) -> str:
+    """``as documented``, or ``without`` the first line of USAGE that is not there."""
+    lines = [" ".join(line.split()) for line in said.splitlines()]
+    missing = [text for text in USAGE if not any(line.endswith(text) for line in lines)]
+    return f"without {missing[0]}" if missing else "as documented"
+
+
 promise("P8", 0, "The exit status of `--help`.", source=TOOL, guard=needs_tool)
+promise("P8.text", "as documented",
+        "What `--help` prints: this, or the first line of USAGE that it lacks.",
+        source=TOOL, guard=needs_tool)
 promise("P8.as_root", 0, "The exit status of `--help` as root.", source=TOOL, guard=needs_tool)
 promise("P9", "lists missing requirements",
         "The tool without an argument: this, or the error it prints instead.",
@@ -30,6 +52,8 @@ promise("D8.no_command", 1, "The exit status without an argument.", source=INSTA
         guard=needs_tool)
 promise("D8.unknown_command", 1, "The exit status with an unknown command.", source=INSTALL,
         guard=needs_tool)
+promise("D8.unknown_command_said", "Unknown command: checks. Run with --help to see the usage.",
+        "The error of the command `checks`, without its tag.", source=INSTALL, guard=needs_tool)
 promise("D8.as_root", "Refusing to install rootless Docker as the root user",
         "The error of `check` as root, without its tag.", source=INSTALL, guard=needs_tool)
 promise("D8.not_on_path", "dockerd-rootless.sh needs to be present under $PATH",

@@ -11,7 +11,7 @@ from harness.guest.capabilities import xattr_text
 from harness.guest.facts import Facts
 
 _XATTR = re.compile("file capabilities ([0-9a-f]+)")
-_NOT_TOLD = {"packages", "binaries", "daemon_json"}  # the look itself tells them better
+_NOT_TOLD = {"binaries", "daemon_json"}  # the look itself tells them better
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,13 @@ def facts(here: Facts, healthy: Facts) -> tuple[str, ...]:
         after, before = getattr(here, field.name), getattr(healthy, field.name)
         if after == before or field.name in _NOT_TOLD:
             continue
-        if isinstance(after, Mapping) and isinstance(before, Mapping):
+        if field.name == "packages":
+            told += [
+                f"the package {name} is {_version(after, name)} (healthy: {_version(before, name)})"
+                for name in sorted({*after, *before})
+                if after.get(name) != before.get(name)
+            ]
+        elif isinstance(after, Mapping) and isinstance(before, Mapping):
             told += [
                 f"{name} is {after.get(name)} (healthy: {before.get(name)})"
                 for name in sorted({*after, *before})
@@ -85,6 +91,10 @@ def facts(here: Facts, healthy: Facts) -> tuple[str, ...]:
         else:
             told.append(f"{field.name} is {_plain(after)} (healthy: {_plain(before)})")
     return tuple(told)
+
+
+def _version(packages: Mapping[str, str], name: str) -> str:
+    return packages.get(name) or "not installed"
 
 
 def _plain(value: object) -> str:

@@ -40,7 +40,8 @@ def find(lab: Lab, cell: Cell, distro: Distro, state: str) -> tuple[str, ...]:
             return compare.suspects(here, None)
         healthy = plain.guest(cell, distro, reached)
         told = compare.suspects(here, look(healthy))
-        return (*told, *compare.facts(facts, healthy.facts))
+        of_facts = compare.facts(facts, healthy.facts)
+        return (*told, *(fact for fact in of_facts if fact not in told))
     return ()
 
 
@@ -49,7 +50,8 @@ def look(guest: Guest) -> Look:
     try:
         said = guest.user.run("env", "-0").stdout
         environ = dict(entry.split("=", 1) for entry in said.split("\0") if "=" in entry)
-        asked = {"environ": environ, "home": environ.get("HOME", "")}
+        limits = guest.user.sh("ulimit -a", check=False).stdout.splitlines()
+        asked = {"environ": environ, "home": environ.get("HOME", ""), "limits": limits}
         return compare.look(run_script(
             guest.root, script("guest_collect.py", PACKAGE), json.dumps(asked),
             timeout=SECONDS * guest.scale,

@@ -3,13 +3,14 @@
 """Runs in the guest as root, fed to ``python3 -I -``: what somebody who looks for a fault looks at.
 
 Standard library of Python 3.6 only; the modules of the harness that it imports travel with it.  The
-one argument is a JSON object with ``home`` and ``environ`` of the user.  Prints a JSON list of
-``[key, text, odd, value]``, as :func:`guest_notes.note` has them.
+one argument is a JSON object with ``home``, ``environ`` and ``limits`` of the user.  Prints a JSON
+list of ``[key, text, odd, value]``, as :func:`guest_notes.note` has them.
 """
 
 import json
 import sys
 
+from harness.rootless.suspects.guest_kernel import look as look_at_the_kernel
 from harness.rootless.suspects.guest_notes import found
 from harness.rootless.suspects.guest_programs import look as look_at_programs
 from harness.rootless.suspects.guest_running import look as look_at_what_runs
@@ -20,7 +21,8 @@ def main() -> None:
     asked = json.loads(sys.argv[1])
     environ = asked["environ"]
     look_at_programs([d for d in environ.get("PATH", "").split(":") if d.startswith("/")])
-    look_at_settings(environ, asked["home"])
+    look_at_settings(environ, asked["home"], asked["limits"])
+    look_at_the_kernel()
     look_at_what_runs()
     print(json.dumps(found))
 

@@ -1,5 +1,5 @@
 # Python 3.6, few imports (each costs time under emulation): see guest_collect.
-# ruff: noqa: PTH110, PTH115, PTH116, PTH119, PTH208
+# ruff: noqa: PTH110, PTH115, PTH116, PTH119, PTH208, SIM905
 """Runs in the guest: what runs, as whom, and what the kernel was told."""
 
 import os
@@ -8,14 +8,23 @@ import re
 from harness.rootless.suspects.guest_notes import note, owner, read, run
 
 DAEMONS = {"dockerd", "rootlesskit", "containerd", "slirp4netns", "pasta", "lxc-user-nic"}
-FILTERS = re.compile(r"-j (DROP|REJECT)|DROP \[")
+CONFINED = re.compile("docker|rootlesskit|slirp|runc|[ug]idmap|containerd|fuse|(ip|x)tables")
+# A bit, a filter or a limit that a unit, PAM or a profile may have given.
+STATUS = ("NoNewPrivs", "Seccomp", "CapPrm", "CapBnd", "CapAmb")
+LIMITS = ("Max processes", "Max open files", "Max address space", "Max locked memory")
+MOUNTED = "/ /proc /tmp /home /var /var/lib /usr /run /dev /dev/shm /sys /sys/fs/cgroup".split()
+OF_UNITS = (
+    "Delegate DelegateControllers NoNewPrivileges MemoryMax MemoryHigh TasksMax "
+    "CPUQuotaPerSecUSec AmbientCapabilities CapabilityBoundingSet LimitNOFILE LimitNPROC "
+    "LimitAS ProtectHome ProtectSystem PrivateUsers RestrictNamespaces LoadState"
+).split()
 
 
 def look() -> None:
     processes()
     listeners()
-    firewall()
     machine()
+    units()
 
 
 def processes() -> None:
@@ -37,14 +46,42 @@ def processes() -> None:
         where = "a user namespace" if inside else "the user namespace of the machine"
         arguments = " ".join("PID" if os.path.exists("/proc/" + a) and a else a for a in line[1:])
         arguments = re.sub("/tmp/rootlesskit[0-9]+", "/tmp/rootlesskit", arguments)
+        who = f"{name} {owner(uid)} {inside}"
         text = f"{name} runs as {owner(uid)} in {where}: {name} {arguments}"[:400]
-        note(f"process {name} {owner(uid)} {inside}", text, as_root)
+        note(f"process {who}", text, as_root)
+        confinement(who, name, pid)
         for entry in sorted(read(f"/proc/{pid}/environ").decode("utf-8", "replace").split("\0")):
             variable = entry.partition("=")[0]
             if variable.startswith(("DOCKER", "LD_")) and "_CHILD" not in variable:
                 forced = variable.startswith(("DOCKERD_ROOTLESS_ROOTLESSKIT_", "LD_"))
                 note(f"environment {name} {inside} {variable}", f"{name} runs with {entry}",
                      forced and not inside)  # fmt: skip
+
+
+def confinement(who: str, name: str, pid: str) -> None:
+    """Note what a daemon may not do, and how much."""
+    for line in read(f"/proc/{pid}/status").decode().splitlines():
+        key, _, value = line.partition(":")
+        if key in STATUS:
+            note(f"{key} {who}", f"{name} runs with {key} {value.strip()}")
+    for line in read(f"/proc/{pid}/limits").decode().splitlines():
+        if line.startswith(LIMITS):
+            note(f"{line[:25]} {who}", f"{name} runs with {' '.join(line.split())}")
+    label = read(f"/proc/{pid}/attr/current").decode("utf-8", "replace").strip("\0\n ")
+    note(f"label {who}", f"{name} runs as {label or 'unlabelled'}")
+    group = read(f"/proc/{pid}/cgroup").decode().strip().rpartition(":")[2]
+    note(f"group {who}", f"{name} runs in the cgroup {group}")
+
+
+def units() -> None:
+    """Note what systemd lets the users have, whatever file or command said so."""
+    of_users = [name for name in run(
+        "systemctl", "list-units", "--plain", "--no-legend", "--no-pager", "user@*", "user-*.slice"
+    ).split() if name.startswith("user")]  # fmt: skip
+    for unit in of_users:
+        asked = ["systemctl", "show", "--no-pager", unit]
+        for line in run(*asked, "-p", ",".join(OF_UNITS)).splitlines():
+            note(f"unit {unit} {line.partition('=')[0]}", f"{unit} has {line[:160]}")
 
 
 def namespace(pid: str) -> str:
@@ -64,16 +101,6 @@ def listeners() -> None:
                 note(f"port {port}", f"something listens on TCP port {port}")
 
 
-def firewall() -> None:
-    """Note the rules that keep something out; those of the daemon are as they should be."""
-    for command in ("iptables-save", "ip6tables-save"):
-        for line in run(command).splitlines():
-            if line.startswith(("-A", ":")) and FILTERS.search(line):
-                rule = re.sub(r" ?\[[0-9:]*\]", "", line)
-                own = "DOCKER" in rule or rule.startswith(":FORWARD")
-                note(f"firewall {command} {rule}", f"{command} says {rule}", not own)
-
-
 def machine() -> None:
     """Note arguments, failed units, mounts and profiles."""
     for word in read("/proc/cmdline").decode().split():
@@ -83,10 +110,11 @@ def machine() -> None:
         note("failed " + unit, f"the unit {unit} has failed", True)
     for line in read("/proc/mounts").decode("utf-8", "replace").splitlines():
         _, where, _, options = line.split()[:4]
-        if where in ("/", "/proc", "/tmp", "/home", "/var", "/usr", "/sys/fs/cgroup"):
+        if where in MOUNTED or where.startswith(("/run/user/", "/home/")):
             kept = ",".join(o for o in options.split(",") if not o.startswith(("size=", "nr_")))
-            odd = where in ("/", "/usr", "/home", "/var") and "nosuid" in options
-            note("mount " + where, f"{where} is mounted {kept}", odd or "hidepid" in options)
+            odd = where in ("/", "/usr", "/home", "/var") and re.search("nosuid|noexec", options)
+            told = f"{where} is mounted {kept}"
+            note("mount " + where, told, bool(odd) or "hidepid" in options)
     for line in run("cat", "/sys/kernel/security/apparmor/profiles").splitlines():
-        if "docker" in line or "rootlesskit" in line or "slirp" in line or "runc" in line:
+        if CONFINED.search(line):
             note("profile " + line, "AppArmor has the profile " + line)

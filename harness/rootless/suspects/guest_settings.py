@@ -18,10 +18,18 @@ CONFIGURATION = (
     "/etc/systemd/system /etc/systemd/user /etc/systemd/system.conf.d /etc/systemd/user.conf.d "
     "/usr/local/lib/systemd /etc/udev/rules.d /etc/nftables.conf /etc/sysctl.conf "
     "/etc/environment /etc/ld.so.preload /etc/subuid /etc/subgid /etc/login.defs /etc/modules "
-    "/etc/apparmor.d /etc/hosts /etc/resolv.conf /etc/systemd/system.conf /etc/systemd/user.conf"
+    "/etc/apparmor.d /etc/hosts /etc/resolv.conf /etc/systemd/system.conf /etc/systemd/user.conf "
+    "/run/systemd/system /run/systemd/user /usr/lib/systemd/system/user@.service "
+    "/usr/lib/systemd/system/user@.service.d /usr/lib/systemd/system/user-.slice.d "
+    "/usr/lib/systemd/user/docker.service /usr/lib/systemd/user/docker.service.d "
+    "/usr/lib/environment.d /etc/systemd/logind.conf "
+    "/etc/systemd/logind.conf.d /etc/cron.d /etc/crontab /var/spool/cron /etc/rc.local "
+    "/etc/default/docker /etc/containerd /etc/fuse.conf /etc/nsswitch.conf /etc/bash.bashrc "
+    "/etc/profile /etc/passwd /etc/group /etc/skel"
 ).split()
 AT_HOME = (
     ".config/docker .config/systemd .config/environment.d .config/rootlesskit .docker/config.json "
+    ".docker/contexts .docker/daemon.json .bash_login .zshenv .config/user-tmpfiles.d "
     ".profile .bashrc .bash_profile .pam_environment bin .local/bin"
 ).split()
 PRIVATE = "/etc/shadow /etc/gshadow /etc/passwd /etc/sudoers /root /run/docker.sock".split()
@@ -30,14 +38,16 @@ UNOWNED = ("/etc/sysctl.d/", "/etc/modprobe.d/", "/usr/lib/sysctl.d/", "/etc/ld.
 # A line in one of these is remarkable wherever the file came from.
 USUALLY_EMPTY = {"/etc/ld.so.preload", "/etc/environment", "/etc/sysctl.conf"}
 VARIABLE = re.compile(r"^(DOCKER|DOCKERD|ROOTLESSKIT|CONTAINERD|XDG_|LD_|PATH$|.*_proxy$)", re.I)
-FILES = 400  # at most
+FILES = 600  # at most
 
 
-def look(environ: "dict[str, str]", home: str) -> None:
+def look(environ: "dict[str, str]", home: str, limits: "list[str]") -> None:
     for name in sorted(environ):
         if VARIABLE.match(name) and not name.startswith("XDG_SESSION"):
             odd = name.startswith(("DOCKERD_", "LD_")) or name == "DOCKER_DRIVER"
             note("login " + name, f"the user's login has {name}={environ[name]}", odd)
+    for line in limits:
+        note("limit " + line.partition(")")[0], f"the user's login has {' '.join(line.split())}")
     files([*CONFIGURATION, *(os.path.join(home, name) for name in AT_HOME)])
     permissions()
 

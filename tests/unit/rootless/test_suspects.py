@@ -89,7 +89,10 @@ def test_facts_that_differ_are_told(debian_12: Facts) -> None:
 
 
 def test_the_collector_runs_on_any_linux() -> None:
-    asked = json.dumps({"home": "/nonexistent", "environ": {"PATH": "/usr/bin:/bin", "LD_X": "1"}})
+    asked = json.dumps({
+        "home": "/nonexistent", "environ": {"PATH": "/usr/bin:/bin", "LD_X": "1"},
+        "limits": ["open files    (-n) 64"],
+    })  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-I", "-", asked], input=script("guest_collect.py", PACKAGE),
         capture_output=True, text=True, check=True,
@@ -97,6 +100,18 @@ def test_the_collector_runs_on_any_linux() -> None:
     look = compare.look(json.loads(done.stdout))
     assert look["login LD_X"].odd
     assert "unshare" in look["program unshare"].text
+    assert look["limit open files    (-n"].text == "the user's login has open files (-n) 64"
+    assert "kernel.pid_max is" in look["switch kernel.pid_max"].text
+
+
+def test_packages_that_differ_are_told(debian_12: Facts) -> None:
+    here = {**debian_12.packages, "docker.io": "1"}
+    del here["uidmap"]
+    told = compare.facts(replace(debian_12, packages=here), debian_12)
+    assert told == (
+        f"the package docker.io is 1 (healthy: {debian_12.packages['docker.io']})",
+        f"the package uidmap is not installed (healthy: {debian_12.packages['uidmap']})",
+    )
 
 
 def test_findings_of_one_cell_and_state_get_them(tmp_path: Path) -> None:

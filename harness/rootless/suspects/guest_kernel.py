@@ -1,0 +1,81 @@
+# Python 3.6, few imports (each costs time under emulation): see guest_collect.
+# ruff: noqa: PTH116, PTH118, SIM905
+"""Runs in the guest: what the kernel is set to, keeps out, and has devices and routes for."""
+
+import contextlib
+import os
+import re
+import stat
+
+from harness.rootless.suspects.guest_notes import note, owner, read, run
+
+FILTERS = re.compile(r"-j (DROP|REJECT)|DROP \[")
+NFT_FILTERS = re.compile(r"\b(drop|reject|queue)\b")
+# What iptables-save tells is not told twice.
+OF_IPTABLES = re.compile(r"table ip6? (filter|nat|mangle|raw|security) ")
+SWITCHES = "kernel user vm fs net/ipv4 net/core net/netfilter net/bridge net/unix".split()
+# Counters, keys, what memory is left at boot, and what cannot be read.
+CHANGING = re.compile(
+    r"random/|ns_last_pid|/nr$|-nr$|_nr$|-state$|inode|_count$|_key$|uuid|sched_domain|hostname|"
+    r"tcp_mem|udp_mem|threads-max|file-max|/stat_|drop_caches|compact_memory|cap_last_cap|"
+    r"net/ipv4/(neigh|route)/|perf_|keys/|tainted|pty/|binfmt_misc"
+)
+DEVICES = "/dev/net/tun /dev/fuse /dev/null /dev/zero /dev/random /dev/urandom /dev/shm".split()
+
+
+def look() -> None:
+    switches()
+    firewall()
+    routes()
+    for path in DEVICES:
+        with contextlib.suppress(OSError):
+            seen = os.stat(path)
+            mode = f"{stat.S_IMODE(seen.st_mode):o}"
+            note("device " + path, f"{path} of {owner(seen.st_uid)} has mode {mode}")
+
+
+def switches() -> None:
+    """Note what /proc/sys has, whoever set it."""
+    for top in SWITCHES:
+        for directory, below, names in os.walk("/proc/sys/" + top):
+            below[:] = sorted(name for name in below if name != "binfmt_misc")  # mounted when asked
+            for name in sorted(names):
+                path = os.path.join(directory, name)
+                if CHANGING.search(path):
+                    continue
+                value = " ".join(read(path).decode("utf-8", "replace").split())
+                if value:
+                    knob = path[len("/proc/sys/"):].replace("/", ".")
+                    note("switch " + knob, f"{knob} is {value[:80]}", value=value)
+
+
+def firewall() -> None:
+    """Note the rules that keep something out; those of the daemon are as they should be."""
+    for command in ("iptables-save", "ip6tables-save"):
+        for line in run(command).splitlines():
+            if line.startswith(("-A", ":")) and FILTERS.search(line):
+                rule = re.sub(r" ?\[[0-9:]*\]", "", line)
+                own = "DOCKER" in rule or rule.startswith(":FORWARD")
+                note(f"firewall {command} {rule}", f"{command} says {rule}", not own)
+    table = ""
+    for line in run("nft", "list", "ruleset").splitlines():
+        if line.startswith("table "):
+            table = "" if OF_IPTABLES.match(line) else line.rstrip(" {")
+        elif table and NFT_FILTERS.search(line):
+            rule = re.sub(r" ?counter packets \d+ bytes \d+", "", line.strip())
+            note(f"firewall {table} {rule}", f"nft's {table} says {rule}", True)
+
+
+def routes() -> None:
+    """Note devices, routes and what delays or loses packets."""
+    for line in run("ip", "-o", "link", "show").splitlines():
+        found = re.match(r"\d+: ([^:@]+)\S* <([^>]*)> mtu (\d+)", line)
+        if found:
+            name, flags, mtu = found.groups()
+            state = "up" if "UP" in flags.split(",") else "down"
+            note("link " + name, f"the device {name} is {state} with an MTU of {mtu}")
+    for command in (("ip", "rule"), ("ip", "route"), ("tc", "qdisc", "show")):
+        for line in run(*command).splitlines():
+            told = re.sub(r"(expires \d+sec|qdisc (\S+) \S+|refcnt \d+) ?", r"\2 ", line).strip()
+            odd = re.search("netem|blackhole|unreachable|prohibit", told) is not None
+            note(f"{command[1]} {told}", f"{' '.join(command)} says {told}", odd)

@@ -30,6 +30,8 @@ cat "$log"
 exit 1
 """
 
+# What comes with whatever `check` finds missing, where it can be installed and where not.
+ANNOUNCED = ("Missing system requirements.", "Please install with a package manager.")
 # dockerd gives containerd 15 seconds.  A guest whose disk is cold, on a busy host, may need more.
 TOO_SLOW = "timeout waiting for containerd to start"
 # One that works says so first; one that has said nothing, its program in memory, is not slow.
@@ -55,7 +57,8 @@ def words_of_check(result: ToolResult) -> str:
         return "refused: XDG_RUNTIME_DIR"
     if missing := requirements.missing_in(text):
         exit_status = "" if result.exit_status else ", and exit status 0"
-        return f"missing: {', '.join(missing)}{exit_status}"
+        silence = "" if any(words in text for words in ANNOUNCED) else ", unannounced"
+        return f"missing: {', '.join(missing)}{silence}{exit_status}"
     if "rootlesskit" in result.stderr:
         return "smoke test fails"
     return "silent failure" if not text.strip() else "unknown answer"

@@ -58,11 +58,12 @@ def users_client(guest: Guest) -> tuple[Docker, str]:
     That is whatever DOCKER_HOST or the selected context says.  Where nothing was selected, as
     older setup tools leave it, it is the DOCKER_HOST that they ask the user to export.
     """
+    exported = guest.user.sh('printf %s "$DOCKER_HOST"').stdout
     asked = guest.user.run(
         "docker", "context", "inspect", "-f", "{{.Name}} {{.Endpoints.docker.Host}}"
     ).stdout.split()
     name, host = asked[0], asked[-1]
-    if name == "default" and host == f"unix://{ROOTFUL_SOCKET}":
+    if not exported and name == "default" and host == f"unix://{ROOTFUL_SOCKET}":
         return engine.rootless(guest), engine.docker_host(guest).removeprefix("unix://")
     return Docker(guest.user), host.removeprefix("unix://") if host.startswith("unix://") else ""
 

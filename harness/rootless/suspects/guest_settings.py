@@ -44,7 +44,7 @@ FILES = 600  # at most
 def look(environ: "dict[str, str]", home: str, limits: "list[str]") -> None:
     for name in sorted(environ):
         if VARIABLE.match(name) and not name.startswith("XDG_SESSION"):
-            odd = name.startswith(("DOCKERD_", "LD_")) or name == "DOCKER_DRIVER"
+            odd = name.startswith(("DOCKER", "LD_"))
             note("login " + name, f"the user's login has {name}={environ[name]}", odd)
     for line in limits:
         note("limit " + line.partition(")")[0], f"the user's login has {' '.join(line.split())}")

@@ -238,6 +238,7 @@ HELPERS: tuple[Case, ...] = (
     ("M3.powerless", "debian_12", {}, "fails: newuidmap"),
     ("D5", "debian_12", {}, "setuid root"),
     ("D5", "debian_12", {"newgidmap": "file capabilities"}, "setuid root/file capabilities"),
+    ("D5", "debian_12", {"newuidmap": "more than it needs"}, "more than it needs/setuid root"),
     ("M4", "debian_12", {}, "uidmap"),
     ("M4", "photon_4", {}, NA),
     ("P5", "photon_4", {}, "shadow"),

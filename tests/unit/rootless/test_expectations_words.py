@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from harness.guest.facts import Facts
-from harness.rootless.expectations import paths, predict
+from harness.rootless.expectations import paths, predict, setuptool
 from harness.rootless.expectations.requirements import docker_beside_tool, missing_in
 from harness.rootless.expectations.start import reason_in
 from harness.rootless.expectations.versions import (
@@ -35,6 +35,29 @@ sysctl --system
 EOF
 ########## END ##########
 """
+
+
+HELP = """\
+Usage: /usr/bin/dockerd-rootless-setuptool.sh [OPTIONS] COMMAND
+
+A setup tool for Rootless Docker (dockerd-rootless.sh).
+
+Options:
+  -f, --force                Ignore rootful Docker (/var/run/docker.sock)
+      --skip-iptables        Ignore missing iptables
+
+Commands:
+  check        Check prerequisites
+  install      Install systemd unit (if systemd is available) and show how to manage the service
+  uninstall    Uninstall systemd unit
+"""
+
+
+def test_the_usage_is_read_whatever_the_spaces() -> None:
+    assert setuptool.usage(HELP) == "as documented"
+    assert setuptool.usage(HELP.replace("  ", " ")) == "as documented"
+    changed = HELP.replace("Ignore missing", "Do without")
+    assert setuptool.usage(changed) == "without --skip-iptables Ignore missing iptables"
 
 
 def test_instructions_are_read() -> None:

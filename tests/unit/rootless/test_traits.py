@@ -118,6 +118,43 @@ def test_a_helper_with_the_wrong_capability_is_powerless(debian_12: Facts) -> No
     assert trait("newuidmap").probe(facts) == "powerless"
 
 
+@pytest.mark.parametrize(
+    ("mode", "held", "power"),
+    [
+        (0o4755, "", "setuid root"),
+        (0o4755, "cap_sys_admin=ep", "more than it needs"),
+        (0o755, "cap_setuid=ep", "file capabilities"),
+        (0o755, "cap_setuid,cap_sys_admin=ep", "more than it needs"),
+        (0o755, "cap_sys_admin=ep", "powerless"),
+    ],
+)
+def test_a_helper_has_what_it_needs_and_no_more(
+    mode: int, held: str, power: str, debian_12: Facts
+) -> None:
+    binary = debian_12.binary("newuidmap")
+    assert binary
+    other = replace(binary, mode=mode, capabilities=held)
+    facts = replace(debian_12, binaries={**debian_12.binaries, "newuidmap": other})
+    assert trait("newuidmap").probe(facts) == power
+
+
+def test_a_blocked_tun_drifts_and_a_missing_one_does_not(debian_12: Facts) -> None:
+    documented = find("debian", "12").traits
+    away = replace(debian_12, modules=debian_12.modules - {"tun"})
+    assert drifted(away, documented) == []
+    blocked = replace(away, modules_blocked=frozenset({"tun"}))
+    assert [drift.name for drift in drifted(blocked, documented)] == ["tun"]
+
+
+def test_any_setting_of_the_daemon_drifts(debian_12: Facts) -> None:
+    documented = find("debian", "12").traits
+    facts = replace(debian_12, daemon_json={"data-root": "/srv", "storage-driver": "vfs"})
+    assert {drift.name: drift.probed for drift in drifted(facts, documented)} == {
+        "storage-driver-setting": "vfs", "daemon-settings": "data-root",
+    }  # fmt: skip
+    assert as_documented(facts, documented).daemon_json == {}
+
+
 def test_two_ranges_count_together(debian_12: Facts) -> None:
     facts = replace(debian_12, subuid=debian_12.subuid * 2)
     assert trait("subordinate-uids").probe(facts) == "131072"

@@ -1,0 +1,52 @@
+"""What is made of a state that no guest reaches, and of a command that does not end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.errors import TestbedError
+from harness.results.model import Row, Verdict
+from harness.session import outcome
+from harness.session.fixtures import GUEST
+from harness.session.unreached import silent
+
+CELL = "debian-12/x86_64"
+LEFT = Row(
+    "M1", CELL, "scenarios/test_identity.py::test_daemon", Verdict.NOT_APPLICABLE, state="daemon",
+    note="state daemon cannot be reached: the rootless daemon does not answer",
+)  # fmt: skip
+
+
+def test_a_refused_state_without_a_finding_is_silence() -> None:
+    held = replace(LEFT, claim="P8", verdict=Verdict.HOLDS, note="")
+    assert silent([LEFT, held]) == {CELL: LEFT}
+
+
+def test_a_finding_of_the_same_cell_breaks_it() -> None:
+    found = replace(LEFT, claim="P13", verdict=Verdict.VIOLATED, note="", state="prepared")
+    assert silent([LEFT, found]) == {}
+    assert silent([LEFT, replace(found, cell="debian-13/x86_64")]) == {CELL: LEFT}
+
+
+def test_what_does_not_apply_by_its_facts_is_no_silence() -> None:
+    assert silent([replace(LEFT, note="AppArmor is not active")]) == {}
+
+
+class Root:
+    def __init__(self, load: str) -> None:
+        self.load = load
+
+    def read(self, _: str) -> str:
+        if not self.load:
+            raise TestbedError("the guest is gone")
+        return f"{self.load} 0.80 0.90 1/99 1234"
+
+
+@pytest.mark.parametrize(("load", "hangs"), [("0.04", True), ("1.20", False), ("", False)])
+def test_only_a_guest_that_idles_hangs(load: str, hangs: bool) -> None:
+    item: Any = SimpleNamespace(stash={GUEST: SimpleNamespace(root=Root(load))})
+    assert bool(outcome._idle(item)) == hangs

@@ -35,10 +35,18 @@ def account(
         report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {error.what}")
         item.stash[FAILED] = False
     elif isinstance(error, GuestRefusal):
+        if decider.facts is not None:
+            for key in decider.undecided():
+                decider(key, error.what, error.detail)
         decider.conclude(Verdict.VIOLATED, observed=error.what, evidence=error.detail)
         report.longrepr = terminal.printable(
-            "\n".join(describe(row) for row in decider.findings())
+            "\n".join(describe(row) for row in decider.findings()) or error.what
         )
+        if not decider.findings():  # nothing of it applies to this guest
+            report.outcome = "skipped"
+            where = (str(item.path), item.location[1] or 0)
+            report.longrepr = (*where, f"Skipped: {error.what}")
+            item.stash[FAILED] = False
     elif isinstance(error, CommandTimeout) and (idle := _idle(item)):
         decider.conclude(
             Verdict.VIOLATED, observed=error.what, note=idle, evidence=error.detail,

@@ -32,7 +32,12 @@ AT_HOME = (
     ".docker/contexts .docker/daemon.json .bash_login .zshenv .config/user-tmpfiles.d "
     ".profile .bashrc .bash_profile .pam_environment bin .local/bin"
 ).split()
-PRIVATE = "/etc/shadow /etc/gshadow /etc/passwd /etc/sudoers /root /run/docker.sock".split()
+PRIVATE = (
+    "/etc/shadow /etc/gshadow /etc/passwd /etc/sudoers /root /run/docker.sock /tmp /var/tmp /home"
+).split()
+# Made by root once, and the user's own daemon cannot write there.
+OF_THE_USER = ".config .config/docker .docker .local .local/share .local/share/docker".split()
+ENOUGH = 20 << 20  # bytes
 # What no package brought is remarkable here.
 UNOWNED = ("/etc/sysctl.d/", "/etc/modprobe.d/", "/usr/lib/sysctl.d/", "/etc/ld.so.conf.d/")
 # A line in one of these is remarkable wherever the file came from.
@@ -49,7 +54,10 @@ def look(environ: "dict[str, str]", home: str, limits: "list[str]") -> None:
     for line in limits:
         note("limit " + line.partition(")")[0], f"the user's login has {' '.join(line.split())}")
     files([*CONFIGURATION, *(os.path.join(home, name) for name in AT_HOME)])
-    permissions()
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    at_home = [os.path.join(home, name) for name in ("", *OF_THE_USER)]
+    permissions([*PRIVATE, *at_home, *([runtime] if runtime else [])])
+    room(["/", "/tmp", home, "/run", *([runtime] if runtime else [])])
 
 
 def files(places: "list[str]") -> None:
@@ -79,10 +87,19 @@ def files(places: "list[str]") -> None:
         note("file " + path, text, odd, key)
 
 
-def permissions() -> None:
-    """Note who may use what is not everybody's."""
-    for path in PRIVATE:
+def permissions(paths: "list[str]") -> None:
+    """Note who may use what is not everybody's, and what is."""
+    for path in paths:
         with contextlib.suppress(OSError):
             status = os.stat(path)
             mode = f"{stat.S_IMODE(status.st_mode):o}"
             note("mode " + path, f"{path} of {owner(status.st_uid)} has mode {mode}")
+
+
+def room(paths: "list[str]") -> None:
+    """Note which file systems are full."""
+    for path in paths:
+        with contextlib.suppress(OSError):
+            seen = os.statvfs(path)
+            full = seen.f_bavail * seen.f_frsize < ENOUGH or (seen.f_files and not seen.f_favail)
+            note("room " + path, f"{path} has {'no ' if full else ''}room left", bool(full))

@@ -6,6 +6,7 @@ import pytest
 
 from harness.guest.guest import Guest
 from harness.guest.session import Result
+from harness.rootless import engine
 from harness.rootless.engine import Docker
 from harness.rootless.expectations import cgroup
 from harness.session.decide import Decider
@@ -153,7 +154,8 @@ def test_pids(docker: Docker, decide: Decider) -> None:
 def test_own_cgroup(guest: Guest, docker: Docker, decide: Decider) -> None:
     """Whether containers have cgroups of their own, and what becomes of limits where not."""
     version = docker("info", "--format", "{{.CgroupVersion}} {{.CgroupDriver}}")
-    decide("P17.cgroup_version", version.stdout.split()[0], version)
+    words = engine.as_words(version)
+    decide("P17.cgroup_version", words[0], version)
 
     container = docker("run", "--detach", "busybox", "sleep", "600").stdout.strip()
     pid = docker("inspect", "--format", "{{.State.Pid}}", container).stdout.strip()
@@ -170,9 +172,8 @@ def test_own_cgroup(guest: Guest, docker: Docker, decide: Decider) -> None:
     listed = top.ok and "sleep 600" in top.stdout
     decide("M12.top", "works" if listed else "fails", top)
 
-    driver = version.stdout.split()[-1]
-    if driver != "none":
-        decide("P18", f"the cgroup driver is {driver}", version)
+    if words[-1] != "none":
+        decide("P18", f"the cgroup driver is {words[-1]}", version)
         return
     files = "for file; do cat /sys/fs/cgroup/$file 2> /dev/null || echo max; done"
     names = [name for name, _ in cgroup.FILES.values()]

@@ -77,7 +77,7 @@ def test_whole_way(guest: Guest, decide: Decider) -> None:
         decide("P14", run.exit_status, f"exported {told}\n{run.transcript}")
 
         name = docker("run", "-d", IMAGE, *looking.WAIT).stdout.strip()
-        pid = int(docker("inspect", "-f", "{{.State.Pid}}", name).stdout)
+        pid = engine.as_number(docker("inspect", "-f", "{{.State.Pid}}", name))
         api_socket = told.get("DOCKER_HOST", engine.docker_host(guest)).removeprefix("unix://")
         look = looking.look_at(guest, watching, pid, api_socket, "the user's installation")
     evidence = f"{result.transcript}\n{look.report}\ngained: {', '.join(look.gained)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import pytest
@@ -11,7 +10,7 @@ from harness.distros.base import Distro
 from harness.guest.guest import Guest
 from harness.guest.session import Result
 from harness.packages import manager
-from harness.rootless import attempt, kit
+from harness.rootless import attempt, engine, kit
 from harness.rootless.engine import Docker
 from harness.session.decide import Decider
 
@@ -37,7 +36,7 @@ fi
 def component(docker: Docker) -> tuple[dict[str, str] | None, Result]:
     """What `docker version` tells of RootlessKit, or nothing."""
     version = docker("version", "--format", "{{json .Server.Components}}")
-    parts = json.loads(version.stdout) or []
+    parts = engine.as_json(version) or []
     found = [part["Details"] for part in parts if part["Name"] == "rootlesskit"]
     return (found[0] if found else None), version
 
@@ -71,7 +70,7 @@ def test_rootlessctl(guest: Guest, decide: Decider) -> None:
     told = guest.user.run("rootlessctl", "--socket", api, "info", "--json", check=False)
     seen = f"exit {told.exit_status}"
     if told.ok:
-        info = json.loads(told.stdout)
+        info = engine.as_json(told)
         seen = " ".join(info[name]["driver"] for name in ("networkDriver", "portDriver"))
     decide("M29.rootlessctl", seen, told)
 

@@ -59,9 +59,9 @@ def users_client(guest: Guest) -> tuple[Docker, str]:
     older setup tools leave it, it is the DOCKER_HOST that they ask the user to export.
     """
     exported = guest.user.sh('printf %s "$DOCKER_HOST"').stdout
-    asked = guest.user.run(
+    asked = engine.as_words(guest.user.run(
         "docker", "context", "inspect", "-f", "{{.Name}} {{.Endpoints.docker.Host}}"
-    ).stdout.split()
+    ))  # fmt: skip
     name, host = asked[0], asked[-1]
     if not exported and name == "default" and host == f"unix://{ROOTFUL_SOCKET}":
         return engine.rootless(guest), engine.docker_host(guest).removeprefix("unix://")
@@ -84,7 +84,7 @@ def look(
         docker("run", "-d", "--name", CONTAINER, *run_options, engine.IMAGE, *WAIT)
         try:
             told = docker("inspect", "-f", "{{.State.Pid}}", CONTAINER)
-            return look_at(guest, watching, int(told.stdout), api_socket, subject)
+            return look_at(guest, watching, engine.as_number(told), api_socket, subject)
         finally:
             docker("rm", "-f", CONTAINER, check=False)
 

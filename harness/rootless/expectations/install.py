@@ -122,7 +122,7 @@ def docker_host(facts: Facts) -> Prediction:
 @_needs_install
 def path(facts: Facts) -> Prediction:
     """The value of the line `export PATH=` that `install` prints: the tool's directory first."""
-    if tool_at_least(facts, "28"):
+    if tool_at_least(facts, "29"):
         return not_applicable(f"not known of the setup tool of engine {facts.engine}")
     return Prediction(f"{PurePosixPath(facts.setuptool).parent}:$PATH", facts.setuptool)
 

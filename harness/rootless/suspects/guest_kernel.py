@@ -17,7 +17,7 @@ SWITCHES = "kernel user vm fs net/ipv4 net/core net/netfilter net/bridge net/uni
 # Counters, keys, what memory is left at boot, and what cannot be read.
 CHANGING = re.compile(
     r"random/|ns_last_pid|/nr$|-nr$|_nr$|-state$|inode|_count$|_key$|uuid|sched_domain|hostname|"
-    r"tcp_mem|udp_mem|threads-max|file-max|/stat_|drop_caches|compact_memory|cap_last_cap|"
+    r"tcp_mem|udp_mem|quota/|threads-max|file-max|/stat_|drop_caches|compact_memory|cap_last_cap|"
     r"net/ipv4/(neigh|route)/|perf_|keys/|tainted|pty/|binfmt_misc"
 )
 DEVICES = "/dev/net/tun /dev/fuse /dev/null /dev/zero /dev/random /dev/urandom /dev/shm".split()

@@ -39,7 +39,11 @@ PRIVATE = (
 OF_THE_USER = ".config .config/docker .docker .local .local/share .local/share/docker".split()
 ENOUGH = 20 << 20  # bytes
 # What no package brought is remarkable here.
-UNOWNED = ("/etc/sysctl.d/", "/etc/modprobe.d/", "/usr/lib/sysctl.d/", "/etc/ld.so.conf.d/")
+UNOWNED = (
+    "/etc/sysctl.d/", "/etc/modprobe.d/", "/usr/lib/sysctl.d/", "/etc/ld.so.conf.d/",
+    "/usr/lib/systemd/",
+)  # fmt: skip
+OVERRIDE = re.compile(r"(?!/usr/lib/).*/systemd/.*(user|docker).*[.]d/")
 # A line in one of these is remarkable wherever the file came from.
 USUALLY_EMPTY = {"/etc/ld.so.preload", "/etc/environment", "/etc/sysctl.conf"}
 VARIABLE = re.compile(r"^(DOCKER|DOCKERD|ROOTLESSKIT|CONTAINERD|XDG_|LD_|PATH$|.*_proxy$)", re.I)
@@ -82,7 +86,7 @@ def files(places: "list[str]") -> None:
         text = f"{path}: {said}" if said else f"{path} says nothing"
         odd = path not in owners and path.startswith(UNOWNED)
         odd = odd or (path in USUALLY_EMPTY and bool(said)) or path.endswith("daemon.json")
-        odd = odd or ("/systemd/" in path and re.search("(user|docker).*[.]d/", path) is not None)
+        odd = odd or OVERRIDE.match(path) is not None
         key = hashlib.sha256(content).hexdigest() + oct(status.st_mode) + str(status.st_uid)
         note("file " + path, text, odd, key)
 

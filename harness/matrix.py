@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from harness.errors import UsageError
+from harness.names import instead
 
 TWIN = "twin"
 ARCHES = ("x86_64", "aarch64", "s390x")
@@ -82,16 +82,18 @@ def select(
 
     for pattern in cells:
         if not any(fnmatchcase(ids(row), pattern) for row in rows):
-            near = get_close_matches(pattern, [ids(row) for row in rows], n=4, cutoff=0.6)
-            known = f"the nearest: {', '.join(near)}" if near else (
-                f"known cells: {', '.join(sorted(ids(row) for row in rows))}"
-            )
+            distro, _, arch = pattern.partition("/")
+            known = instead(pattern, sorted({ids(row) for row in rows}), "cells")
+            if arch and not any(fnmatchcase(row.cell.arch, arch.partition("+")[0]) for row in rows):
+                there = {row.cell.arch for row in rows if fnmatchcase(names(row)[1], distro)}
+                if there:
+                    known = (f"there is no architecture {arch}; {distro} has:"
+                             f" {', '.join(sorted(there))}")  # fmt: skip
             raise UsageError(f"no cell matches {pattern!r}; {known}", command="harness matrix")
     for pattern in distros:
         if not any(fnmatchcase(name, pattern) for row in rows for name in names(row)):
-            known = ", ".join(sorted({names(row)[1] for row in rows}))
-            raise UsageError(f"no distro matches {pattern!r}; known distros: {known}",
-                             command="harness matrix")
+            known = instead(pattern, sorted({names(row)[1] for row in rows}), "distros")
+            raise UsageError(f"no distro matches {pattern!r}; {known}", command="harness matrix")
     for pattern in arches:
         if not any(fnmatchcase(row.cell.arch, pattern) for row in rows):
             known = ", ".join(sorted({row.cell.arch for row in rows}))

@@ -121,6 +121,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         options.hooks(config)
         options.parse_induced(config.getoption("--induce"))
         if _worker(config) is None:
+            options.check_workers(config)
             options.check_run_dir(config)
             _known_issues()  # now, and not after hours of guests
         if any(config.getoption(name) for name in ("--cell", "--distro", "--arch")):

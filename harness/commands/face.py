@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from harness.errors import GuestRefusal, HarnessError, UsageError
+from harness.names import instead
 
 FINDING, USAGE, TESTBED, INTERRUPTED = 1, 4, 16, 130
 
@@ -33,6 +34,14 @@ class Face(click.Group):
         command = getattr(importlib.import_module(module), name)
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, which does not know the names of commands that are imported late."""
+        if args and not args[0].startswith("-") and args[0] not in self._at:
+            ctx.fail(f"no such command {args[0]!r}; {instead(args[0], self._at, 'commands')}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -11,6 +11,7 @@ from typing import Any
 from harness.errors import UsageError
 from harness.guest.facts import Facts
 from harness.hypervisor.saved import SavedState, StateStore
+from harness.names import MOST, nearest
 from harness.paths import cache, runs
 from harness.results.run import Run
 from harness.results.store import FILE, load_run
@@ -101,6 +102,11 @@ def find_run(name: str | None) -> Path:
             raise UsageError(f"there are no runs in {runs()}", command="harness run")
         return found[0]
     path = Path(name).expanduser()
-    if not path.exists() and (runs() / name).is_dir():
+    if path.exists():
+        return path
+    if name and (runs() / name).is_dir():
         return runs() / name
-    return path
+    ids = [one.name for one in newest(runs())]
+    near = nearest(name, ids) or ids[:MOST]
+    known = f"the nearest below {runs()}: {', '.join(near)}" if near else f"none in {runs()}"
+    raise UsageError(f"{name}: there is no such run; {known}", command="harness report")

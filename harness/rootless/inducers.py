@@ -215,11 +215,14 @@ _KNOBS: dict[str, tuple[str, dict[str, str]]] = {
     "ping-group-range": ("net.ipv4.ping_group_range", {}),
     "apparmor-userns": ("kernel.apparmor_restrict_unprivileged_userns", {}),
 }
+_SET = {"userns-clone": ("0", "1"), "max-user-namespaces": ("0", ">0"),
+        "apparmor-userns": ("0", "1")}  # fmt: skip
 _HELPED = ("setuid root", "file capabilities", "powerless", "missing")
 _LOADED = ("loaded", "available", "blocked")
 
 INDUCERS: dict[str, Inducer] = {
-    **{name: Inducer(_sysctl(knob, words)) for name, (knob, words) in _KNOBS.items()},
+    **{name: Inducer(_sysctl(knob, words), _SET.get(name, ()))
+       for name, (knob, words) in _KNOBS.items()},
     **{f"{name}-module": Inducer(_module(name), _LOADED)
        for name in ("ip_tables", "nf_tables", "overlay", "br_netfilter", "tun")},
     **{name: Inducer(_program(name), ("present", "missing"))

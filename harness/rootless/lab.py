@@ -49,6 +49,7 @@ class Lab(Machines):
         own was fetched."""
         image = self._images.get(cell.id)
         if image is None:
+            self.connection()  # a wrong URI is told now, and not after minutes of building
             arguments = distro.mode_of(cell).kernel_arguments
             image = sourcing.image(
                 cell, distro, self.options.cache.images, self.options.image_source,

@@ -211,6 +211,14 @@ def without_bugs(config: pytest.Config, items: list[pytest.Item]) -> list[pytest
     return [item for item in items if item.get_closest_marker(BUGS) is None]
 
 
+def check_workers(config: pytest.Config) -> None:
+    """Raise :class:`UsageError` for a number of workers that there cannot be."""
+    number = config.getoption("numprocesses", None)
+    if isinstance(number, int) and number < 0:
+        raise UsageError(f"-n {number}: expected a number of guests at once, or 0 for one in this"
+                         " process")  # fmt: skip
+
+
 def check_run_dir(config: pytest.Config) -> None:
     """Raise :class:`UsageError` where ``--run-dir`` holds a run: it would be lost."""
     directory = config.getoption("--run-dir")

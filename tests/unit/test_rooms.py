@@ -21,7 +21,7 @@ BELOW = {
     "rootless": {"distros", "packages", "guest", "hypervisor", "image", "results"},
     "session": {"rootless", "results", "distros", "packages", "guest", "hypervisor", "image"},
 }
-SHARED = {"errors", "matrix", "paths", "toml", "__init__"}
+SHARED = {"errors", "matrix", "names", "paths", "toml", "__init__"}
 
 
 def imports(path: Path) -> set[str]:

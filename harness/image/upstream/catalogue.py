@@ -18,6 +18,7 @@ from harness.errors import UsageError
 from harness.image import toml
 from harness.image.upstream.fixes import files
 from harness.image.upstream.schema import Boot, Entry, Fix, Key
+from harness.names import instead
 
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 TABLES = ("distro", "title", "keys", "boot", "fixes", "image")
@@ -93,8 +94,9 @@ def select(patterns: tuple[str, ...], where: Path | None = None) -> list[Upstrea
     known = load_all(where)
     for pattern in patterns:
         if not any(fnmatchcase(cell, pattern) for cell in known):
-            raise UsageError(f"the catalogue has no image for {pattern!r}; it has:"
-                             f" {', '.join(known)}", command="harness image list --upstream")
+            raise UsageError(f"the catalogue has no image for {pattern!r};"
+                             f" {instead(pattern, known, 'images')}",
+                             command="harness image list --upstream")  # fmt: skip
     return [
         upstream for cell, upstream in known.items()
         if not patterns or any(fnmatchcase(cell, pattern) for pattern in patterns)

@@ -9,6 +9,7 @@ from harness.distros.base import Distro
 from harness.errors import UsageError
 from harness.guest.facts import Facts
 from harness.guest.guest import Guest
+from harness.names import instead
 from harness.rootless.inducers import CannotInduce
 
 REPRODUCED = "reproduced"
@@ -90,7 +91,7 @@ def add(bug: Bug) -> None:
 def find(name: str) -> Bug:
     """The bug called *name*; :class:`UsageError` with the known names for none."""
     if name not in BUGS:
-        raise UsageError(f"there is no bug {name!r}; known bugs: {', '.join(BUGS)}",
+        raise UsageError(f"there is no bug {name!r}; {instead(name, BUGS, 'bugs')}",
                          command="harness bug list")  # fmt: skip
     return BUGS[name]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.errors import UsageError
 from harness.guest.facts import Binary, Facts
+from harness.names import instead
 
 Probe = Callable[[Facts], str]
 Assume = Callable[[Facts, str], Facts]
@@ -44,7 +45,8 @@ TRAITS: dict[str, Trait] = {}
 
 def trait(name: str) -> Trait:
     if name not in TRAITS:
-        raise UsageError(f"there is no trait {name!r}; known traits: {', '.join(TRAITS)}")
+        raise UsageError(f"there is no trait {name!r}; {instead(name, TRAITS, 'traits')}",
+                         command="harness trait list")  # fmt: skip
     return TRAITS[name]
 
 

@@ -90,7 +90,10 @@ def test_a_catalogue_that_is_not_there(
 
 UNKNOWN = [
     (("--arch", "riscv64"), "no architecture matches 'riscv64'; known: aarch64, s390x, x86_64"),
-    (("--cell", "debian-12/riscv64"), "no cell matches 'debian-12/riscv64'; the nearest: debian-1"),
+    (("--cell", "debian-12/riscv64"),
+     "no cell matches 'debian-12/riscv64'; there is no architecture riscv64; debian-12 has: aarch"),
+    (("--cell", "debian12/x86_64"), "no cell matches 'debian12/x86_64'; the nearest: debian-12/x8"),
+    (("--distro", "debian12"), "no distro matches 'debian12'; the nearest: debian-12, "),
     (("--distro", "nosuch"), "no distro matches 'nosuch'; known distros: arch-rolling, "),
 ]
 
@@ -144,6 +147,14 @@ def test_a_broken_ledger_ends_a_run_before_any_scenario(tmp_path: Path) -> None:
     assert "SKIPPED" not in result.stdout
     assert "Traceback" not in result.stdout + result.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_a_number_of_workers_that_there_cannot_be(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pytest", "scenarios/test_ports.py", "-n", "-1",
+               "--run-dir", str(tmp_path / "run")]  # fmt: skip
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 4
+    assert "-n -1: expected a number of guests" in result.stderr
 
 
 def _pytest(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -6,6 +6,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.rootless.inducers import INDUCERS
+from harness.rootless.inducing import find
 from harness.rootless.traits import TRAITS, trait
 from harness.session.options import parse_induced
 
@@ -50,3 +51,9 @@ def test_the_order_is_kept() -> None:
         "prepared": (("iptables", "legacy"), ("ip_tables-module", "blocked")),
         "daemon": (("linger", "yes"),),
     }
+
+
+@pytest.mark.parametrize("name", ["userns-clone", "max-user-namespaces", "apparmor-userns"])
+def test_a_switch_has_no_third_position(name: str) -> None:
+    with pytest.raises(UsageError, match=f"trait {name} cannot be given the value '7'; it can"):
+        find(name, "7")

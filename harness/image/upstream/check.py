@@ -9,9 +9,10 @@ from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.image.upstream import trust
+from harness.image.upstream.answers import Gone
 from harness.image.upstream.catalogue import Upstream
 from harness.image.upstream.trust import Expected
-from harness.image.upstream.web import Gone, Web
+from harness.image.upstream.web import Web
 
 
 @dataclass(frozen=True)

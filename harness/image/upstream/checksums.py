@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from harness.toml import BOM
+
 # 284aab2b…  CentOS-7.qcow2      one space or two, * for binary
 GNU = re.compile(r"(?P<hex>[0-9A-Fa-f]{64}|[0-9A-Fa-f]{128}) [ *]?(?P<name>\S.*)")
 # SHA256 (Fedora.qcow2) = 284aab2b…
@@ -16,12 +18,14 @@ BARE = re.compile(r"[0-9A-Fa-f]{64}|[0-9A-Fa-f]{128}")
 
 
 def entries(text: str) -> Iterator[tuple[str, str]]:
-    """(name, ``sha256:…``) of each line that is one; others, such as comments, are passed over.
-    A bare digest has no name."""
-    for line in text.splitlines():
+    """(name, ``sha256:…``) of each line that is one; others, such as comments, are passed over,
+    and so are files in other directories.  A bare digest has no name."""
+    for line in text.removeprefix(BOM).splitlines():
         line = line.strip()
         if match := GNU.fullmatch(line) or BSD.fullmatch(line):
-            yield match["name"].removeprefix("./"), _labelled(match["hex"])
+            name = match["name"].removeprefix("./")
+            if "/" not in name and name.isprintable():
+                yield name, _labelled(match["hex"])
         elif BARE.fullmatch(line):
             yield "", _labelled(line)
 
@@ -39,7 +43,8 @@ def find(text: str, pattern: str) -> tuple[str, str]:
     if not names:
         raise ValueError(f"has no SHA-256 or SHA-512 of {pattern}")
     if len(names) > 1:
-        raise ValueError(f"has several files that match {pattern}: {', '.join(sorted(names))}")
+        some = ", ".join(sorted(names)[:4])
+        raise ValueError(f"has {len(names)} files that match {pattern}: {some}")
     (name,) = names
     digests = {digest for other, digest in found if other == name}
     for kind in ("sha512:", "sha256:"):

@@ -19,14 +19,16 @@ import requests
 import tenacity
 
 from harness.errors import TestbedError, UsageError
+from harness.image.upstream.answers import Gone, Passing, WebPage, length, reason, refuse_page
 from harness.image.upstream.progress import Advance, Say, meter
 from harness.image.upstream.schema import LARGEST
-from harness.image.upstream.web import TROUBLE, Gone, Passing, Web, WebPage, reason, refuse_page
+from harness.image.upstream.web import TROUBLE, Web
 
 SPARE = 256 << 20  # left free on the disk
 CHUNK = 1 << 18
+STEP = 64 << 20  # bytes after which free space is looked at, where no length was told
 SLOWEST = 1024  # bytes a second, over the time after which a server counts as stalled
-RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")  # Content-Range: bytes 100-199/200
+RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")  # Content-Range: bytes 100-199/200
 
 
 class Validator(msgspec.Struct, frozen=True):
@@ -103,8 +105,8 @@ def _attempt(web: Web, url: str, wanted: Wanted, say: Say) -> None:
             discard(part)
             raise Passing(f"{url}: what was there of the file does not fit the file any more")
         have = _where(answer, have, url)
-        length = answer.headers.get("content-length", "")
-        total = have + int(length) if length.isdecimal() else None
+        rest = length(answer)
+        total = None if rest is None else have + rest
         _check_size(url, wanted, total)
         _check_space(part, (total or wanted.size or 0) - have)
         _write_note(part, answer, url, total)
@@ -151,6 +153,8 @@ def _receive(
                 advance(len(more))
                 if done > min(wanted.limit, wanted.size or wanted.limit):
                     raise _too_large(url, wanted, done)
+                if total is None and done // STEP != (done - len(more)) // STEP:
+                    _check_space(wanted.part, STEP)
                 if (now := time.monotonic()) - window > web.stall:
                     if done - before < SLOWEST * web.stall:
                         raise Passing(f"{url} stalls: {done - before} bytes in {web.stall:.0f} s")

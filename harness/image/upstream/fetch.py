@@ -15,13 +15,14 @@ from harness.image import debian, process, record, store
 from harness.image.model import Hardware, Image, Origin
 from harness.image.record import Corrupt
 from harness.image.upstream import checksums, fixes, trust
+from harness.image.upstream.answers import Gone
 from harness.image.upstream.catalogue import Upstream
 from harness.image.upstream.download import Wanted, discard, download
 from harness.image.upstream.progress import Say
 from harness.image.upstream.schema import Pinned
 from harness.image.upstream.trust import Expected
 from harness.image.upstream.unpack import unpack
-from harness.image.upstream.web import Gone, Web
+from harness.image.upstream.web import Web
 
 PARTS = ".downloads"
 FORGOTTEN = 14 * 86_400.0  # seconds after which a part that nobody went on with is removed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pysequoia
@@ -49,7 +50,7 @@ def detached(
         else:
             result = pysequoia.verify(file=data, store=lambda ids: [cert], signature=sig)
     except Exception as exc:
-        raise _bad(url, key, _first_line(exc)) from None
+        raise _bad(url, key, _why(exc, cert)) from None
     _check_signer(result, key, url)
 
 
@@ -60,7 +61,7 @@ def clearsigned(message: bytes, key: Key, cert: pysequoia.Cert, url: str) -> byt
     try:
         result = pysequoia.verify(bytes=message, store=lambda ids: [cert])
     except Exception as exc:
-        raise _bad(url, key, _first_line(exc)) from None
+        raise _bad(url, key, _why(exc, cert)) from None
     _check_signer(result, key, url)
     return result.bytes or b""
 
@@ -92,6 +93,15 @@ def _bad(url: str, key: Key, why: str) -> UsageError:
         hint="do not use the image; if the distro has a new key, the catalogue must name it",
         command="harness image check",
     )
+
+
+def _why(exc: BaseException, cert: pysequoia.Cert) -> str:
+    """The library says no more than that nothing is valid."""
+    if cert.is_revoked:
+        return "the key in images/keys is revoked"
+    if cert.expiration and cert.expiration <= datetime.now(UTC):
+        return f"the key in images/keys expired on {cert.expiration:%Y-%m-%d}"
+    return _first_line(exc)
 
 
 def _first_line(exc: BaseException) -> str:

@@ -3,6 +3,8 @@ and to this machine itself, for tests and for a mirror behind a tunnel."""
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+from socket import inet_aton
 from urllib.parse import unquote, urlsplit
 
 LOOPBACK = ("127.0.0.1", "::1")
@@ -10,6 +12,23 @@ LOOPBACK = ("127.0.0.1", "::1")
 
 def loopback(url: str) -> bool:
     return urlsplit(url).hostname in LOOPBACK
+
+
+def nearby(url: str) -> bool:
+    """Whether a URL names this machine, however it is written, or its own network cable, where
+    clouds tell secrets: nothing that a distro's server has a reason to send anybody to."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        try:
+            address = ip_address(inet_aton(host))  # 127.1, 0x7f.1, 2130706433
+        except (OSError, ValueError, UnicodeError):
+            return False
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return mapped.is_loopback or mapped.is_unspecified or mapped.is_link_local
 
 
 def check(url: str, *, digest_pinned: bool = False) -> None:

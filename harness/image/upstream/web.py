@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,23 +16,22 @@ import urllib3
 
 from harness.errors import TestbedError, UsageError
 from harness.image.upstream import urls
+from harness.image.upstream.answers import (
+    CHECK,
+    LONGEST,
+    Passing,
+    is_page,
+    length,
+    page,
+    reason,
+    refuse_header,
+    refuse_status,
+)
+from harness.image.upstream.patience import Adapter, Session
 
 REDIRECTS = 8
 SMALL = 4 << 20  # bytes; a file of digests or a signature has fewer
 TROUBLE = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
-CHECK = "harness image check"
-
-
-class Passing(TestbedError):
-    """It may work a moment later."""
-
-
-class Gone(TestbedError):
-    """404 or 410: there is no such file (any more)."""
-
-
-class WebPage(TestbedError):
-    """Something for a browser, where a file was asked for."""
 
 
 @dataclass
@@ -45,7 +44,11 @@ class Web:
     attempts: int = 5
     pause: float = 1
     ca: str | bool = True  # a file of certificates, or those of the system's settings
-    session: requests.Session = field(default_factory=requests.Session)
+    session: requests.Session = field(default_factory=Session)
+
+    def __post_init__(self) -> None:
+        for scheme in ("https://", "http://"):
+            self.session.mount(scheme, Adapter(self.stall))
 
     def __enter__(self) -> Self:
         return self
@@ -66,8 +69,8 @@ class Web:
             answer = self._once(place, method, headers or {})
             try:
                 if not answer.is_redirect:
-                    _refuse_status(answer, url)
-                    _refuse_page(answer, url)
+                    refuse_status(answer, url)
+                    refuse_header(answer, url)
                     yield answer
                     return
                 place = _next(answer, place, digest_pinned)
@@ -79,33 +82,43 @@ class Web:
         """All of a small file, retried."""
         for attempt in self.retrying():
             with attempt, self.ask(url) as answer:
-                body = b""
+                body, began = b"", time.monotonic()
                 try:
-                    while more := answer.raw.read(1 << 16, decode_content=False):
+                    # read1: what has come, so that bytes now and then do not hold us for ever
+                    while more := answer.raw.read1(1 << 16, decode_content=False):
                         body += more
                         if len(body) > SMALL:
                             raise UsageError(f"{url} has more than {SMALL >> 20} MiB: it is no"
                                              " file of digests", command=CHECK)
+                        if time.monotonic() - began > self.stall:
+                            raise Passing(f"{url} stalls: {len(body)} bytes in {self.stall:.0f} s",
+                                          command=CHECK)  # fmt: skip
                 except TROUBLE as exc:
                     raise Passing(f"{url} broke off: {reason(exc)}", command=CHECK) from exc
-                if _is_page(body):
-                    raise _page(url)
+                if is_page(body):
+                    raise page(url)
         return body
 
     def probe(self, url: str, *, digest_pinned: bool = False) -> int | None:
         """Ask whether there is such a file.  Its size, where the server tells."""
         for attempt in self.retrying():
             with attempt, self.ask(url, method="HEAD", digest_pinned=digest_pinned) as answer:
-                length = answer.headers.get("content-length", "")
-        return int(length) if length.isdecimal() else None
+                size = length(answer)
+        return size
 
     def retrying(self) -> tenacity.Retrying:
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(Passing),
             stop=tenacity.stop_after_attempt(self.attempts),
-            wait=tenacity.wait_exponential(multiplier=self.pause, max=60),
+            wait=self._pause,
             reraise=True,
         )
+
+    def _pause(self, state: tenacity.RetryCallState) -> float:
+        why = state.outcome.exception() if state.outcome else None
+        asked = why.after if isinstance(why, Passing) else 0
+        own = tenacity.wait_exponential(multiplier=self.pause, max=LONGEST)(state)
+        return max(own, asked)
 
     def _once(self, url: str, method: str, headers: Mapping[str, str]) -> requests.Response:
         # A proxy is for the network; this machine is reached without one.
@@ -129,64 +142,18 @@ class Web:
 
 def _next(answer: requests.Response, place: str, digest_pinned: bool) -> str:
     """Where a redirect leads; it may not lead to a worse way, nor back to this machine."""
-    target = urljoin(place, answer.headers["location"])
-    refused = ""
-    if urlsplit(place).scheme == "https" and urlsplit(target).scheme != "https":
-        refused = "from https to something weaker"
-    elif urls.loopback(target) and not urls.loopback(place):
-        refused = "to this machine"
-    else:
-        try:
+    target, refused = answer.headers["location"], ""
+    try:
+        target = urljoin(place, target)
+        if urlsplit(place).scheme == "https" and urlsplit(target).scheme != "https":
+            refused = "from https to something weaker"
+        elif urls.nearby(target) and not urls.loopback(place):
+            refused = "to this machine or its cable"
+        else:
             urls.check(target, digest_pinned=digest_pinned)
-        except ValueError as exc:
-            refused = f"astray: {exc}"
+    except ValueError as exc:
+        refused = f"astray: {exc}"
     if refused:
         raise TestbedError(f"{place} redirects {refused} ({target!r}): refused",
                            hint="a proxy or a captive portal does this", command=CHECK)  # fmt: skip
     return target
-
-
-def _refuse_status(answer: requests.Response, url: str) -> None:
-    status = answer.status_code
-    if status in (404, 410):
-        raise Gone(f"{url} is gone: HTTP {status}",
-                   hint="harness image check proposes another pin", command=CHECK)  # fmt: skip
-    if status == 429 or status >= 500:
-        raise Passing(f"{url} answers HTTP {status}", hint="try again later", command=CHECK)
-    if status not in (200, 206, 416):
-        raise TestbedError(f"{url} answers HTTP {status}", command=CHECK)
-
-
-def _refuse_page(answer: requests.Response, url: str) -> None:
-    if "html" in answer.headers.get("content-type", "").lower():
-        raise _page(url)
-    if (encoding := answer.headers.get("content-encoding", "identity")) != "identity":
-        raise TestbedError(f"{url} is sent with Content-Encoding {encoding}: refused",
-                           command=CHECK)  # fmt: skip
-
-
-def _is_page(start: bytes) -> bool:
-    return bool(re.match(rb"\s*(<!doctype html|<html)", start[:512], re.IGNORECASE))
-
-
-def refuse_page(start: bytes, url: str) -> None:
-    """Raise if a file begins as a web page does."""
-    if _is_page(start):
-        raise _page(url)
-
-
-def _page(url: str) -> WebPage:
-    return WebPage(
-        f"{url} answers with a web page instead of the file",
-        hint="log in to the network first, if it has a captive portal", command=CHECK,
-    )  # fmt: skip
-
-
-def reason(exc: BaseException) -> str:
-    """The innermost cause in a few words: libraries wrap it three times."""
-    while isinstance(inner := exc.__cause__ or exc.__context__, Exception):
-        exc = inner
-    if isinstance(exc, TimeoutError):
-        return "timed out"
-    text = getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
-    return " ".join(str(text).split())

@@ -255,7 +255,7 @@ def test_what_is_not_toml(text: str | bytes, tmp_path: Path) -> None:
 
 def test_an_unknown_cell_lists_the_known_ones(tmp_path: Path) -> None:
     (tmp_path / "toy.toml").write_text(dump(FULL))
-    with pytest.raises(UsageError, match="no image for 'toy-2/x86_64'; it has: toy-1/x86_64"):
+    with pytest.raises(UsageError, match="no image for 'toy-2/x86_64'; the nearest: toy-1/x86_64"):
         catalogue.select(("toy-2/x86_64",), tmp_path)
 
 

@@ -16,9 +16,10 @@ import pytest
 from harness.errors import HarnessError, TestbedError, UsageError
 from harness.image import record, store
 from harness.image.model import Image
+from harness.image.upstream.answers import Gone
 from harness.image.upstream.catalogue import Upstream
 from harness.image.upstream.fetch import PARTS, Options, cached, fetch, place
-from harness.image.upstream.web import Gone, Web
+from harness.image.upstream.web import Web
 from tests.unit.image.upstream.conftest import Place, Write, clear, detached, fingerprint, sha
 
 Opt = Callable[..., Options]

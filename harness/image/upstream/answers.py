@@ -1,0 +1,94 @@
+"""What a server answered, and what it means: later, never, or that it is no file at all."""
+
+from __future__ import annotations
+
+import re
+
+import requests
+
+from harness.errors import TestbedError
+from harness.toml import shown
+
+LONGEST = 60.0  # seconds between attempts
+CHECK = "harness image check"
+
+
+class Passing(TestbedError):
+    """It may work a moment later: ``after`` seconds, where the server says so."""
+
+    after = 0.0
+
+
+class Gone(TestbedError):
+    """404 or 410: there is no such file (any more)."""
+
+
+class WebPage(TestbedError):
+    """Something for a browser, where a file was asked for."""
+
+
+def refuse_status(answer: requests.Response, url: str) -> None:
+    status = answer.status_code
+    if status in (404, 410):
+        raise Gone(f"{url} is gone: HTTP {status}",
+                   hint="harness image check proposes another pin", command=CHECK)  # fmt: skip
+    if status == 429 or status >= 500:
+        raise _later(f"{url} answers HTTP {status}", answer.headers.get("retry-after", ""))
+    if status not in (200, 206, 416):
+        raise TestbedError(f"{url} answers HTTP {status}", command=CHECK)
+
+
+def _later(what: str, said: str) -> TestbedError:
+    """*said* is what Retry-After says: seconds, or a date, which is not worth the clock."""
+    after = float(said) if said.isdecimal() else 0.0
+    if after > LONGEST:  # nobody sits and waits for that
+        return TestbedError(f"{what}, and asks to come back in {after / 60:.0f} min",
+                            hint="try again then", command=CHECK)  # fmt: skip
+    passing = Passing(what, hint="try again later", command=CHECK)
+    passing.after = after
+    return passing
+
+
+def refuse_header(answer: requests.Response, url: str) -> None:
+    if "html" in answer.headers.get("content-type", "").lower():
+        raise page(url)
+    if (encoding := answer.headers.get("content-encoding", "identity")) != "identity":
+        raise TestbedError(f"{url} is sent with Content-Encoding {encoding}: refused",
+                           command=CHECK)  # fmt: skip
+
+
+def length(answer: requests.Response) -> int | None:
+    """Content-Length, where it is a number that a file can have."""
+    said = answer.headers.get("content-length", "")
+    return int(said) if re.fullmatch("[0-9]{1,18}", said) else None
+
+
+def is_page(start: bytes) -> bool:
+    """Whether a file begins as pages do, perhaps after a byte order mark and comments."""
+    form = rb"(\xef\xbb\xbf)?\s*(<!--.*?-->\s*)*(<!doctype html|<html|<head)"
+    return bool(re.match(form, start[:4096], re.IGNORECASE | re.DOTALL))
+
+
+def refuse_page(start: bytes, url: str) -> None:
+    """Raise if a file begins as a web page does."""
+    if is_page(start):
+        raise page(url)
+
+
+def page(url: str) -> WebPage:
+    return WebPage(
+        f"{url} answers with a web page instead of the file",
+        hint="log in to the network first, if it has a captive portal", command=CHECK,
+    )  # fmt: skip
+
+
+def reason(exc: BaseException) -> str:
+    """The innermost cause in a few words: libraries wrap it three times."""
+    while not isinstance(exc, TimeoutError) and isinstance(
+        inner := exc.__cause__ or exc.__context__, Exception
+    ):
+        exc = inner
+    if isinstance(exc, TimeoutError):
+        return "timed out"
+    text = getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
+    return shown(" ".join(str(text).split()))

@@ -195,7 +195,7 @@ def _show(place: Cache) -> None:
 def _table(*names: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name in names:
-        table.add_column(name, no_wrap=True, justify="right" if name == "size" else "left")
+        table.add_column(name, overflow="fold", justify="right" if name == "size" else "left")
     return table
 
 

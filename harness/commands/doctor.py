@@ -32,10 +32,10 @@ def doctor(libvirt_uri: str, cache_dir: str | None) -> int:
       harness doctor
     """
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("", no_wrap=True)
-    table.add_column("what", no_wrap=True)
-    table.add_column("found")
-    table.add_column("next step")
+    table.add_column("", overflow="fold")
+    table.add_column("what", overflow="fold")
+    table.add_column("found", overflow="fold")
+    table.add_column("next step", overflow="fold")
     failed = False
     for check in all_checks(cache(cache_dir), libvirt_uri or EMBED):
         table.add_row(Text(check.status, style=STYLES[check.status]), check.name,

@@ -59,7 +59,7 @@ def list_(upstream: bool, cache_dir: str | None) -> None:
         return
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in ("image", "source", "built", "size", "packages", "digest", "state"):
-        table.add_column(name, no_wrap=True, justify="right" if name == "size" else "left")
+        table.add_column(name, overflow="fold", justify="right" if name == "size" else "left")
     for folder, entry, condition in found:
         style = "" if condition == "current" else "yellow"
         if entry is None:

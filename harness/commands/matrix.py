@@ -30,6 +30,7 @@ from harness.session.options import with_engine
 from harness.session.run import new_id
 from harness.session.sources import sourced
 
+USUAL = 80  # columns of a terminal; on a narrower one names are folded, too
 STYLES = {"available": "green", "unsupported": "dim", "unreachable": "yellow"}
 
 
@@ -81,13 +82,14 @@ def matrix(
         ))  # fmt: skip
         return
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    console = make_console()
     for name in ("cell", "status", "image"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("reason")
+        table.add_column(name, no_wrap=console.width >= USUAL, overflow="fold")
+    table.add_column("reason", overflow="fold")
     for row, why in rows:
         status = Text(row.status, style=STYLES.get(row.status, ""))
         table.add_row(row.cell.id, status, row.source, row.reason or Text(why, style="dim"))
-    make_console().print(table)
+    console.print(table)
 
 
 def _versions(cell: Cell, as_json: bool, options: Options) -> None:
@@ -99,7 +101,7 @@ def _versions(cell: Cell, as_json: bool, options: Options) -> None:
         return
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for title in ("version", "cell"):
-        table.add_column(title, no_wrap=True)
+        table.add_column(title, overflow="fold")
     for row in rows:
         table.add_row(*row)
     make_console().print(table)

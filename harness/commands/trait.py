@@ -6,7 +6,7 @@ import json
 
 import click
 from rich import box
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from harness.commands.common import accel_option, cache_option, libvirt_option, one_cell
@@ -50,11 +50,15 @@ def list_traits(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
-    table = Table("trait", "what it is", "can be induced", "hints", box=box.SIMPLE_HEAD,
-                  show_edge=False, pad_edge=False)  # fmt: skip
+    table = _table("trait", "what it is", "can be induced", "hints")
     for row in rows:
         table.add_row(row["trait"], row["summary"], row["induce"], row["hints"])
     make_console().print(table)
+
+
+def _table(*names: str) -> Table:
+    columns = [Column(name, overflow="fold") for name in names]
+    return Table(*columns, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
 
 
 def _hints(name: str) -> list[str]:
@@ -99,8 +103,7 @@ def probe(
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
-    table = Table("trait", "probed", "documented", box=box.SIMPLE_HEAD, show_edge=False,
-                  pad_edge=False)  # fmt: skip
+    table = _table("trait", "probed", "documented")
     for row in rows:
         drift = row["documented"] not in (None, row["probed"])
         table.add_row(row["trait"], Text(str(row["probed"]), style="red" if drift else ""),

@@ -94,8 +94,8 @@ def _check(entry: Upstream) -> Report:
 def _show(reports: Iterable[Report]) -> None:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in ("cell", "what", "state"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("detail")
+        table.add_column(name, overflow="fold")
+    table.add_column("detail", overflow="fold")
     table.add_column("URL", overflow="fold")
     proposals = []
     for report in reports:
@@ -112,7 +112,7 @@ def show_catalogue(place: Cache) -> None:
     """Every entry of the catalogue: what would be fetched, and why it would be believed."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in ("image", "provenance", "format", "believed by", "end of life", "state"):
-        table.add_column(name, no_wrap=True)
+        table.add_column(name, overflow="fold")
     for cell, entry in catalogue.load_all().items():
         here = fetch.cached(entry, place.images)
         state = "cached" if here else entry.fetchable.partition(" (")[0] or "not fetched"

@@ -31,7 +31,15 @@ exit 1
 """
 
 # What comes with whatever `check` finds missing, where it can be installed and where not.
-ANNOUNCED = ("Missing system requirements.", "Please install with a package manager.")
+ANNOUNCED = (
+    "Missing system requirements. Run the following commands to",
+    "Please install with a package manager.",
+)
+ROOTFUL = (
+    "Aborting because rootful Docker (/var/run/docker.sock) is running and accessible."
+    " Set --force to ignore."
+)
+ROOT_SHELL = "sudo sh -eux <<EOF\n"  # how the commands that the tool prints are to be run
 # dockerd gives containerd 15 seconds.  A guest whose disk is cold, on a busy host, may need more.
 TOO_SLOW = "timeout waiting for containerd to start"
 # One that works says so first; one that has said nothing, its program in memory, is not slow.
@@ -51,14 +59,16 @@ def words_of_check(result: ToolResult) -> str:
     if result.satisfied:
         return "satisfied"
     text = result.stdout + result.stderr
-    if "is running and accessible" in text:
+    if ROOTFUL in text:
         return "refused: rootful Docker"
     if "XDG_RUNTIME_DIR" in result.stderr:
         return "refused: XDG_RUNTIME_DIR"
     if missing := requirements.missing_in(text):
         exit_status = "" if result.exit_status else ", and exit status 0"
         silence = "" if any(words in text for words in ANNOUNCED) else ", unannounced"
-        return f"missing: {', '.join(missing)}{silence}{exit_status}"
+        block = result.instructions
+        shell = ", not for a shell of root" if block and not block.startswith(ROOT_SHELL) else ""
+        return f"missing: {', '.join(missing)}{silence}{shell}{exit_status}"
     if "rootlesskit" in result.stderr:
         return "smoke test fails"
     return "silent failure" if not text.strip() else "unknown answer"

@@ -33,7 +33,10 @@ done
 def words_of_install(result: ToolResult, log: str = "") -> str:
     """What `install` came to, in the words of requirements.py; *log* is the daemon's."""
     if result.exit_status == 0:
-        return "systemd not detected" if setuptool.NO_SYSTEMD in result.stdout else "installed"
+        if setuptool.NO_SYSTEMD not in result.stdout:
+            return "installed"
+        told = setuptool.BY_HAND in result.stdout.splitlines()
+        return f"{setuptool.NO_SYSTEMD}{'' if told else ', in other words'}"
     if _NO_CLIENT.search(result.stderr):
         return "failed: docker not beside the tool"
     if _STARTED in result.stdout:

@@ -11,6 +11,7 @@ from harness.guest.session import Result, Session
 NAME = "dockerd-rootless-setuptool.sh"
 SATISFIED = "[INFO] Requirements are satisfied"
 NO_SYSTEMD = "systemd not detected"
+BY_HAND = f"[INFO] {NO_SYSTEMD}, dockerd-rootless.sh needs to be started manually:"
 INSTALL_SECONDS = 60.0
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")

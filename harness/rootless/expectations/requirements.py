@@ -23,10 +23,10 @@ INSTRUCTIONS: dict[str, tuple[str, ...]] = {
     "iptables": ("# Install iptables", "iptables binary not found"),
     "ip_tables": ("modprobe ip_tables",),
     "nf_tables": ("modprobe nf_tables",),
-    "userns_clone": ("kernel.unprivileged_userns_clone = 1",),
-    "max_user_namespaces": ("user.max_user_namespaces = 28633",),
-    "subuid": (">> /etc/subuid",),
-    "subgid": (">> /etc/subgid",),
+    "userns_clone": ("/etc/sysctl.d/50-rootless.conf\nkernel.unprivileged_userns_clone = 1",),
+    "max_user_namespaces": ("/etc/sysctl.d/51-rootless.conf\nuser.max_user_namespaces = 28633",),
+    "subuid": (':100000:65536" >> /etc/subuid',),
+    "subgid": (':100000:65536" >> /etc/subgid',),
 }
 INSTALLERS = ("apt-get", "dnf", "yum")  # those for which it has a command to print
 SMOKE_TEST = ("25.0.4", "27.1.1")  # `check` too ran `rootlesskit true`

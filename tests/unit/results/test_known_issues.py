@@ -50,7 +50,8 @@ def test_the_projects_own_file() -> None:
     assert check.seen_in("[INFO] Requirements are satisfied", "")
     assert not check.seen_in("requirements are not satisfied", "")
     assert issues["bare-command-lists-nothing"].seen_in(
-        1, "No command was specified. Run with --help to see the usage."
+        "No command was specified. Run with --help to see the usage. Maybe you want to run "
+        "`dockerd-rootless-setuptool.sh install`?", ""
     )
     assert issues["subuid-needs-root"].seen_in(
         1, "-bash: /etc/subuid: Permission denied"

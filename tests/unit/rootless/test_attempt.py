@@ -12,12 +12,19 @@ from harness.errors import TestbedError
 from harness.guest.facts import Facts
 from harness.guest.guest import Guest
 from harness.guest.session import Result
-from harness.rootless import attempt
+from harness.rootless import attempt, installing
 from harness.rootless.setuptool import ToolResult
 
 
 def said(exit_status: int, stdout: str = "", stderr: str = "") -> ToolResult:
     return ToolResult(exit_status, stdout, stderr, "")
+
+
+MISSING = "[ERROR] Missing system requirements. Run the following commands to\n"
+BLOCK = (
+    "########## BEGIN ##########\nsudo sh -eux <<EOF\nmodprobe ip_tables\nEOF\n"
+    "########## END ##########\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -29,10 +36,19 @@ def said(exit_status: int, stdout: str = "", stderr: str = "") -> ToolResult:
               "running and accessible. Set --force to ignore.\n"), "refused: rootful Docker"),
         (said(2, stderr="tool: line 250: XDG_RUNTIME_DIR: parameter not set\n"),
          "refused: XDG_RUNTIME_DIR"),
-        (said(1, '# Install newuidmap & newgidmap binaries\necho "u:1:2" >> /etc/subuid\n',
-              "[ERROR] Missing system requirements.\n"), "missing: newuidmap, subuid"),
-        (said(0, "modprobe ip_tables\n", "[ERROR] Missing system requirements.\n"),
-         "missing: ip_tables, and exit status 0"),
+        (said(1, stderr="[ERROR] Docker is running and accessible.\n"), "unknown answer"),
+        (said(1, '# Install newuidmap & newgidmap binaries\n'
+              'echo "u:100000:65536" >> /etc/subuid\n', MISSING), "missing: newuidmap, subuid"),
+        (said(1, 'modprobe ip_tables\necho "u:1:2" >> /etc/subuid\n', MISSING),
+         "missing: ip_tables"),
+        (said(1, "cat <<EOT > /etc/sysctl.d/51-rootless.conf\n"
+              "user.max_user_namespaces = 28633\nEOT\n", MISSING),
+         "missing: max_user_namespaces"),
+        (said(1, "user.max_user_namespaces = 28633\n", MISSING), "unknown answer"),
+        (said(1, BLOCK, MISSING), "missing: ip_tables"),
+        (said(1, BLOCK.replace("sudo ", ""), MISSING),
+         "missing: ip_tables, not for a shell of root"),
+        (said(0, "modprobe ip_tables\n", MISSING), "missing: ip_tables, and exit status 0"),
         (said(1, "modprobe ip_tables\n", "[ERROR] Sorry.\n"), "missing: ip_tables, unannounced"),
         (said(1), "silent failure"),
         (said(1, stderr="[rootlesskit:parent] error: failed to start the child\n"),
@@ -41,6 +57,19 @@ def said(exit_status: int, stdout: str = "", stderr: str = "") -> ToolResult:
 )  # fmt: skip
 def test_words_of_check(result: ToolResult, words: str) -> None:
     assert attempt.words_of_check(result) == words
+
+
+@pytest.mark.parametrize(
+    ("stdout", "words"),
+    [
+        ("[INFO] Installed docker.service successfully.\n", "installed"),
+        ("[INFO] systemd not detected, dockerd-rootless.sh needs to be started manually:\n",
+         "systemd not detected"),
+        ("[INFO] systemd not detected.\n", "systemd not detected, in other words"),
+    ],
+)
+def test_words_of_install(stdout: str, words: str) -> None:
+    assert installing.words_of_install(said(0, stdout)) == words
 
 
 @pytest.mark.parametrize(

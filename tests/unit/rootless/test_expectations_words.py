@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from harness.rootless.expectations import paths, predict, setuptool
 from harness.rootless.expectations.requirements import docker_beside_tool, missing_in
 from harness.rootless.expectations.start import reason_in
 from harness.rootless.expectations.versions import (
+    KNOWN_TOOLS,
     kernel_at_least,
     rootlesskit_at_least,
     tool_between,
@@ -113,6 +115,11 @@ def test_the_log_gives_the_reason(log: str, reason: str) -> None:
 def test_the_tool_is_known_by_its_content(debian_12: Facts) -> None:
     assert tool_version(replace(debian_12, engine="26.1.5")) == (20, 10, 24)
     assert tool_version(replace(debian_12, engine="26.1.5", setuptool_sha256="")) == (26, 1, 5)
+
+
+def test_the_tools_of_every_debian_suite_are_known() -> None:
+    assert sorted(KNOWN_TOOLS.values()) == ["20.10.24", "20.10.5", "26.1.5", "28.5.2"]
+    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in KNOWN_TOOLS)
 
 
 def test_ranges_include_the_patch_releases_of_their_end(debian_13: Facts) -> None:

@@ -25,8 +25,8 @@ INSTRUCTIONS: dict[str, tuple[str, ...]] = {
     "nf_tables": ("modprobe nf_tables",),
     "userns_clone": ("/etc/sysctl.d/50-rootless.conf\nkernel.unprivileged_userns_clone = 1",),
     "max_user_namespaces": ("/etc/sysctl.d/51-rootless.conf\nuser.max_user_namespaces = 28633",),
-    "subuid": (':100000:65536" >> /etc/subuid',),
-    "subgid": (':100000:65536" >> /etc/subgid',),
+    "subuid": (">> /etc/subuid",),  # which ids: D8.subuid_line
+    "subgid": (">> /etc/subgid",),
 }
 INSTALLERS = ("apt-get", "dnf", "yum")  # those for which it has a command to print
 SMOKE_TEST = ("25.0.4", "27.1.1")  # `check` too ran `rootlesskit true`

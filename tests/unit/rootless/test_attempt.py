@@ -39,8 +39,6 @@ BLOCK = (
         (said(1, stderr="[ERROR] Docker is running and accessible.\n"), "unknown answer"),
         (said(1, '# Install newuidmap & newgidmap binaries\n'
               'echo "u:100000:65536" >> /etc/subuid\n', MISSING), "missing: newuidmap, subuid"),
-        (said(1, 'modprobe ip_tables\necho "u:1:2" >> /etc/subuid\n', MISSING),
-         "missing: ip_tables"),
         (said(1, "cat <<EOT > /etc/sysctl.d/51-rootless.conf\n"
               "user.max_user_namespaces = 28633\nEOT\n", MISSING),
          "missing: max_user_namespaces"),

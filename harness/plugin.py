@@ -130,10 +130,16 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
             options.check_engine(config, lambda text: print(text, file=sys.stderr))  # noqa: T201
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
-    except HarnessError as error:
-        print(terminal.printable(str(error)), file=sys.stderr)  # noqa: T201
+    except (HarnessError, OSError) as error:
+        print(terminal.printable(_told(error)), file=sys.stderr)  # noqa: T201
         return EXIT_TESTBED
     return None
+
+
+def _told(error: HarnessError | OSError) -> str:
+    if isinstance(error, HarnessError):
+        return str(error)
+    return f"{error.filename or 'the test bed'}: {error.strerror or error}"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -233,9 +239,15 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def _begin(config: pytest.Config) -> None:
-    config.stash[RUN].begin(
-        options.selected(config), config.getoption("--accel"), config.getoption("--libvirt-uri")
-    )
+    try:
+        config.stash[RUN].begin(
+            options.selected(config), config.getoption("--accel"), config.getoption("--libvirt-uri")
+        )
+    except (HarnessError, OSError) as error:  # the disk is full, or not ours to write to
+        if config.stash.get(JUNIT, False):
+            junit.withdraw(config)
+            config.stash[JUNIT] = False
+        pytest.exit(_told(error), EXIT_TESTBED)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

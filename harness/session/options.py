@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -220,8 +221,31 @@ def check_workers(config: pytest.Config) -> None:
 
 
 def check_run_dir(config: pytest.Config) -> None:
-    """Raise :class:`UsageError` where ``--run-dir`` holds a run: it would be lost."""
+    """Raise :class:`UsageError` where ``--run-dir`` holds a run, which would be lost, or cannot
+    hold one."""
     directory = config.getoption("--run-dir")
-    if directory and (Path(directory) / FILE).exists():
+    if not directory:
+        return
+    if (Path(directory) / FILE).exists():
         raise UsageError(f"{directory}: there is a run already", hint="choose another --run-dir",
                          command=f"harness report {shlex.quote(directory)}")  # fmt: skip
+    try:
+        _try(Path(directory).expanduser().absolute())
+    except OSError as exc:
+        raise UsageError(f"--run-dir {directory}: no run can be kept there: {exc.strerror or exc}",
+                         hint="choose another --run-dir") from None  # fmt: skip
+
+
+def _try(directory: Path) -> None:
+    """Write there, and leave nothing behind.  Raises OSError where that is not possible."""
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    made: list[Path] = []
+    try:
+        for path in reversed(missing):
+            path.mkdir()
+            made.append(path)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    finally:
+        for path in reversed(made):
+            path.rmdir()

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -36,3 +38,42 @@ def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
     assert "there is a run already" in result.stderr
     assert "Traceback" not in result.stdout + result.stderr
     assert (tmp_path / "run.json").read_text() == "{}"
+
+
+def _run(cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist",
+               str(ROOT / "scenarios" / "test_ports.py"), f"--rootdir={ROOT}",
+               "-c", str(ROOT / "pyproject.toml"), "--cell", "debian-12/s390x", *words]  # fmt: skip
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/none/below"])
+def test_a_run_that_cannot_be_kept_does_not_begin(place: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = _run(tmp_path, "--run-dir", place, "--cache-dir", "cache")
+    assert result.returncode == 4, result.stdout + result.stderr
+    assert f"--run-dir {place}: no run can be kept there" in result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+    assert "SKIPPED" not in result.stdout
+
+
+def test_looking_whether_a_run_can_be_kept_leaves_nothing(tmp_path: Path) -> None:
+    result = _run(tmp_path, "--run-dir", "new", "--cache-dir", "cache", "-k", "nothing")
+    assert result.returncode == 5, result.stdout + result.stderr
+    assert not (tmp_path / "new").exists()
+
+
+def test_where_no_runs_can_be_kept(tmp_path: Path) -> None:
+    (tmp_path / "runs").touch()
+    result = _run(tmp_path, "--cache-dir", "cache")
+    assert result.returncode == 16, result.stdout + result.stderr
+    assert "Not a directory" in result.stdout
+    assert "INTERNALERROR" not in result.stdout
+    assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = _run(tmp_path, "--run-dir", "run", "--cache-dir", "file")
+    assert result.returncode == 16
+    assert result.stderr == f"{tmp_path / 'file' / 'images'}: Not a directory\n"

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from harness.errors import TestbedError, UsageError
 from harness.image import process
+from harness.toml import shown
 
 LARGEST = 256 << 30  # bytes that a guest would see
 
@@ -106,8 +107,9 @@ def _vmdk(path: Path) -> None:
     # RW 33554432 SPARSE "photon-disk1.vmdk"
     extents = re.findall(r"^\s*(?:RW|RDONLY|NOACCESS)\s+\d+\s+(\S+)", text, re.MULTILINE)
     if extents != ["SPARSE"]:
-        raise UsageError(f"{path.name} is a VMDK of {len(extents)} extents ({', '.join(extents)}):"
-                         " refused", hint="expected one, SPARSE")
+        some = shown(", ".join(extents[:4]))[:80]
+        raise UsageError(f"{path.name} is a VMDK of {len(extents)} extents ({some}): refused",
+                         hint="expected one, SPARSE")
     _check_size(path, capacity * 512)
 
 

@@ -19,6 +19,7 @@ from typing import IO
 from harness.errors import UsageError
 from harness.image.debian import DISK
 from harness.image.upstream import disk
+from harness.toml import shown
 
 MEMBERS = 64  # an OVA has four
 CHUNK = 1 << 20
@@ -35,7 +36,9 @@ KINDS = {
     "vhd.tar.gz": ("gz", (".vhd",), "vpc"),
     "ova": ("tar", (".vmdk",), "vmdk"),
 }
-BROKEN = (tarfile.TarError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, EOFError)
+# The last three: what Python's tarfile lets through of headers that are made to be wrong.
+BROKEN = (tarfile.TarError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, EOFError,
+          ValueError, ArithmeticError, LookupError)  # fmt: skip
 
 
 def unpack(source: Path, form: str, where: Path, log: Path, *, limit: int = disk.LARGEST) -> Path:
@@ -50,7 +53,7 @@ def unpack(source: Path, form: str, where: Path, log: Path, *, limit: int = disk
         try:
             _unwrap(source, wrapping, suffixes, plain, limit)
         except BROKEN as exc:
-            raise UsageError(f"{source.name} is no {form}, or damaged: {exc}",
+            raise UsageError(f"{source.name} is no {form}, or damaged: {shown(str(exc))[:120]}",
                              hint=disk.FORMAT) from None  # fmt: skip
     disk.check(plain, kind)
     target = where / DISK
@@ -103,7 +106,7 @@ def _the_disk(
         if member.isreg() and path.suffix.lower() in suffixes:
             found.append(member)
     if len(found) != 1:
-        what = ", ".join(member.name for member in found) or "none"
+        what = shown(", ".join(member.name for member in found[:4])) or "none"
         raise UsageError(f"{name} holds {len(found)} disks ({' or '.join(suffixes)}), not one:"
                          f" {what}")  # fmt: skip
     return found[0]

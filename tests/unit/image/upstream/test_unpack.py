@@ -144,8 +144,9 @@ def test_links_and_devices(kind: bytes, name: str, run: Run) -> None:
 def test_no_disk_and_two_disks(run: Run, tmp_path: Path) -> None:
     assert "holds 0 disks" in refused(run, tar(member("readme", b"x")), "ova")
     (tmp_path / "work").rmdir()
-    two = tar(member("a.vmdk", b"x"), member("b.vmdk", b"x"))
-    assert "holds 2 disks (.vmdk), not one: a.vmdk, b.vmdk" in refused(run, two, "ova")
+    two = tar(member("a.vmdk", b"x"), member("b\n\x1b.vmdk", b"x"))
+    said = refused(run, two, "ova")
+    assert "holds 2 disks (.vmdk), not one: a.vmdk, b\\n\\x1b.vmdk" in said
 
 
 def test_too_many_files(run: Run) -> None:
@@ -171,6 +172,20 @@ def test_a_header_that_fills_the_memory(run: Run) -> None:
     info.type, info.size = tarfile.XHDTYPE, 1 << 40
     packed = gzip.compress(info.tobuf(tarfile.GNU_FORMAT))
     assert "is no raw.tar.gz, or damaged" in refused(run, packed, "raw.tar.gz")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9" * 19},
+        {"GNU.sparse.map": "0,x", "GNU.sparse.size": "8"},
+        {"size": "9" * 5000}, {"size": "-5"}, {"mtime": "never"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_headers_that_are_made_to_be_wrong(headers: dict[str, str], run: Run) -> None:
+    odd = tar(member("d.vmdk", b"\xffKDMV" * 1000, pax_headers=headers))
+    assert refused(run, odd, "ova").isprintable()
 
 
 @pytest.mark.parametrize("form", ["qcow2", "raw", "qcow2.xz", "raw.xz", "raw.tar.gz",

@@ -127,6 +127,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         if any(config.getoption(name) for name in ("--cell", "--distro", "--arch")):
             options.runnable(config)
         if _worker(config) is None and not (config.option.collectonly or config.option.help):
+            if junit.asked(config, project() / "scenarios"):
+                options.check_bootable(config)
             options.check_engine(config, lambda text: print(text, file=sys.stderr))  # noqa: T201
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error

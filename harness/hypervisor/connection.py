@@ -107,11 +107,18 @@ class Connection:
             ) from error
 
     def versions(self) -> dict[str, str]:
-        """The versions of libvirt and QEMU, as dotted text."""
-        return {
-            "libvirt": _dotted(self.handle.getLibVersion()),
-            "qemu": _dotted(self.handle.getVersion()),
-        }
+        """The versions of libvirt and QEMU, as dotted text.  Raises :class:`TestbedError` where
+        libvirt finds no QEMU."""
+        try:
+            return {
+                "libvirt": _dotted(self.handle.getLibVersion()),
+                "qemu": _dotted(self.handle.getVersion()),
+            }
+        except libvirt.libvirtError as error:
+            raise TestbedError(
+                f"libvirt opens {self.uri}, and finds no QEMU: {error.get_error_message()}",
+                hint="install what the harness needs", command="make bootstrap",
+            ) from error
 
     def _close(self) -> None:
         with contextlib.suppress(libvirt.libvirtError):

@@ -11,6 +11,13 @@ from _pytest.junitxml import xml_key
 FILE = "junit.xml"
 
 
+def asked(config: pytest.Config, scenarios: Path) -> bool:
+    """Whether any of *scenarios*, a directory, are asked for."""
+    start = config.invocation_params.dir
+    paths = [(start / argument.split("::")[0]).resolve() for argument in config.args]
+    return any(path == scenarios or scenarios in path.parents for path in paths)
+
+
 def by_default(config: pytest.Config, run_dir: Path, scenarios: Path) -> bool:
     """Have pytest write one into the directory of the run, unless the user said where, or no
     scenarios are asked for.  Call it before pytest's own plugin is configured."""
@@ -18,9 +25,7 @@ def by_default(config: pytest.Config, run_dir: Path, scenarios: Path) -> bool:
         "junitxml"
     ):
         return False
-    start = config.invocation_params.dir
-    asked = [(start / argument.split("::")[0]).resolve() for argument in config.args]
-    if not any(path == scenarios or scenarios in path.parents for path in asked):
+    if not asked(config, scenarios):
         return False
     config.option.xmlpath = str(run_dir / FILE)
     return True

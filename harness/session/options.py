@@ -29,6 +29,7 @@ from harness.session import engines, reproduce
 from harness.session.run import new_id
 from harness.session.sources import sourced
 
+REASONS = 3  # told, of cells that cannot boot
 ROWS = pytest.StashKey[list[Support]]()
 
 
@@ -130,10 +131,24 @@ def runnable(config: pytest.Config) -> list[Cell]:
     rows = selected(config)
     cells = [row.cell for row in rows if row.status == "available"]
     if not cells and not any(row.status == "unsupported" for row in rows):
-        reasons = "; ".join(f"{row.cell}: {row.reason}" for row in rows)
-        raise UsageError(f"none of the selected cells can boot here: {reasons}",
-                         command="harness matrix")  # fmt: skip
+        raise _none(rows)
     return cells
+
+
+def check_bootable(config: pytest.Config) -> None:
+    """Raise :class:`UsageError` where nothing would be run although it should be: a run that skips
+    everything for want of an emulator must not look like one that found nothing."""
+    rows = selected(config)
+    lacking = [row for row in rows if row.status == "unreachable"]
+    if lacking and not any(row.status == "available" for row in rows):
+        raise _none(lacking)
+
+
+def _none(rows: list[Support]) -> UsageError:
+    reasons = "; ".join(f"{row.cell}: {row.reason}" for row in rows[:REASONS])
+    more = f"; and {len(rows) - REASONS} more" if len(rows) > REASONS else ""
+    return UsageError(f"none of the selected cells can boot here: {reasons}{more}",
+                      command="harness matrix")  # fmt: skip
 
 
 def of_lab(

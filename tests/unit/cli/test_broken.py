@@ -68,6 +68,45 @@ def test_a_broken_file(
     assert said in line
 
 
+WHERE = {
+    "catalogue": ("debian", 'disk = "virtio"', "disk = 7"),
+    "twins": ("photon-4", 'base = "debian-11"', "base = 7"),
+    "recipes": ("debian-12", "disk_gib = 8", "disk_gib = 0"),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        *(("catalogue", words) for words in (
+            "matrix --json", "matrix --distro debian", "image list --upstream",
+            "image check debian-12/x86_64", "image fetch debian-12/x86_64 --offline",
+            "image verify debian-12/x86_64", "shell photon-4/aarch64 -- true",
+            "image build photon-4/aarch64",
+        )),
+        *(("twins", words) for words in (
+            "matrix", "shell photon-4/x86_64 -- true", "trait probe photon-4/x86_64",
+            "image build photon-4/x86_64", "image export photon-4/x86_64 disk",
+        )),
+        *(("recipes", words) for words in (
+            "matrix", "image build debian-12/x86_64", "image export debian-12/x86_64 disk",
+        )),
+    ],
+)  # fmt: skip
+def test_every_command_that_needs_it(
+    call: Call, copied: Copied, kind: str, words: str
+) -> None:
+    file, old, new = WHERE[kind]
+    path = copied(kind) / f"{file}.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    result = call(*words.split())
+    assert result.exit_code == 4, result.output
+    assert (result.stdout, result.stderr.count("\n")) == ("", 1)
+    assert result.stderr.startswith(f"harness: {path}: ")
+
+
 def test_a_file_that_cannot_be_read(call: Call, copied: Copied) -> None:
     path = copied("catalogue") / "debian.toml"
     path.unlink()

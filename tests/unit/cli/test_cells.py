@@ -77,3 +77,20 @@ def test_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
     result = _run(tmp_path, "--run-dir", "run", "--cache-dir", "file")
     assert result.returncode == 16
     assert result.stderr == f"{tmp_path / 'file' / 'images'}: Not a directory\n"
+
+
+@pytest.mark.parametrize("words", [(), ("--cell", "debian-12/*"), ("-n", "2")], ids=str)
+def test_a_run_that_would_skip_everything_is_no_success(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    """A machine without an emulator: s390x alone would be left, which no machine can boot."""
+    command = [sys.executable, "-m", "harness.cli", "run", "--run-dir", str(tmp_path / "run"),
+               "--cache-dir", str(tmp_path / "cache"), *words]  # fmt: skip
+    result = subprocess.run(command, cwd=tmp_path, env={"PATH": "/nonexistent"}, text=True,
+                            capture_output=True, check=False)  # fmt: skip
+    assert result.returncode == 4, result.stdout + result.stderr
+    assert "none of the selected cells can boot here: " in result.stderr
+    assert "qemu-" in result.stderr
+    assert "; and " in result.stderr
+    assert len(result.stderr) < 1500
+    assert not (tmp_path / "run").exists()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pwd
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,8 @@ from harness.errors import TestbedError
 from harness.hypervisor import connection
 from harness.paths import Cache
 from tests.unit.cli.conftest import Call
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -52,6 +57,17 @@ def test_without_the_user_of_libvirt(monkeypatch: pytest.MonkeyPatch) -> None:
     assert check.status == FAIL
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert list(checks.libvirt_user()) == []
+
+
+def test_a_machine_that_has_nothing_is_told_so(tmp_path: Path) -> None:
+    """No QEMU, no tools: what doctor is for."""
+    command = [sys.executable, "-m", "harness.cli", "doctor", "--cache-dir", str(tmp_path)]
+    ran = subprocess.run(command, env={"PATH": "/nonexistent"}, cwd=ROOT, text=True,
+                         capture_output=True, check=False)  # fmt: skip
+    assert ran.returncode == 16, ran.stderr
+    assert ran.stderr == ""
+    assert re.search("^fail +qemu-system-", ran.stdout, re.MULTILINE)
+    assert re.search("^fail +libvirt .*finds no QEMU", ran.stdout, re.MULTILINE)
 
 
 def test_libvirt_that_does_not_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

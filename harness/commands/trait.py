@@ -68,7 +68,8 @@ def _hints(name: str) -> list[str]:
 
 @trait.command()
 @click.argument("cell")
-@click.option("--state", type=click.Choice(STATES), default="prepared", show_default=True)
+@click.option("--state", type=click.Choice(STATES), default="prepared", show_default=True,
+              help="the state that the guest is asked at")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 @accel_option
 @libvirt_option

@@ -33,6 +33,17 @@ def test_every_help_has_an_example(call: Call, words: tuple[str, ...]) -> None:
     assert f"harness {words[0]}" in result.stdout
 
 
+@pytest.mark.parametrize("words", leaves(), ids=" ".join)
+def test_every_option_says_what_it_is_for(words: tuple[str, ...]) -> None:
+    command: click.Command | None = main
+    for word in words:
+        assert isinstance(command, click.Group)
+        command = command.get_command(click.Context(main), word)
+    assert command is not None
+    for option in command.params:
+        assert not isinstance(option, click.Option) or option.help, option.opts
+
+
 def test_the_list_of_commands(call: Call) -> None:
     result = call("--help")
     assert all(name in result.stdout and line in result.stdout

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
+from harness.commands.face import INTERRUPTED
 from harness.errors import UsageError
 from harness.paths import project
 
@@ -53,12 +55,25 @@ def run(arguments: tuple[str, ...]) -> int:
       --collect-only       list the scenarios
       --junitxml FILE      instead of junit.xml in the run's directory
 
-    Exit status: 0 no finding, 1 a finding, 16 the test bed broke; pytest's own are 2
-    (interrupted), 3, 4 (usage) and 5 (nothing selected).
+    Exit status: 0 no finding, 1 a finding, 16 the test bed broke, 130 interrupted; pytest's
+    own are 2 (scenarios could not be collected), 3, 4 (usage) and 5 (nothing selected).
     """
     import pytest
 
-    return int(pytest.main(command_line(arguments)))
+    ended = Ended()
+    status = int(pytest.main(command_line(arguments), plugins=[ended]))
+    return INTERRUPTED if ended.by_user and status == pytest.ExitCode.INTERRUPTED else status
+
+
+class Ended:
+    """A plugin that knows whether the user ended the run: pytest has one status for that and for
+    scenarios that could not be collected."""
+
+    by_user = False
+
+    def pytest_keyboard_interrupt(self, excinfo: Any) -> None:
+        # pytest's own reasons to stop are of classes below it
+        self.by_user = type(excinfo.value) is KeyboardInterrupt
 
 
 def command_line(arguments: Sequence[str]) -> list[str]:

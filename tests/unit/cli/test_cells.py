@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -93,4 +94,26 @@ def test_a_run_that_would_skip_everything_is_no_success(
     assert "qemu-" in result.stderr
     assert "; and " in result.stderr
     assert len(result.stderr) < 1500
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("mischief", "status"),
+    [("raise KeyboardInterrupt", 130), ("raise session.Interrupted('no')", 2)],
+)
+@pytest.mark.parametrize("words", [(), ("-n", "1")], ids=str)
+def test_ctrl_c_is_told_apart_from_what_could_not_be_collected(
+    words: tuple[str, ...], mischief: str, status: int, tmp_path: Path
+) -> None:
+    (tmp_path / "mischief.py").write_text(
+        "import pytest\n\n"
+        "@pytest.hookimpl(tryfirst=True)\n"
+        f"def pytest_sessionstart(session):\n    {mischief}\n"
+    )
+    command = [sys.executable, "-m", "harness.cli", "run", "--cell", "debian-12/s390x",
+               "-p", "mischief", "--run-dir", "run", "--cache-dir", "cache", *words]  # fmt: skip
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    result = subprocess.run(command, cwd=tmp_path, env=env, text=True, capture_output=True,
+                            check=False)  # fmt: skip
+    assert result.returncode == status, result.stdout + result.stderr
     assert not (tmp_path / "run").exists()

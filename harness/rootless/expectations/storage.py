@@ -38,14 +38,18 @@ def fresh(facts: Facts) -> Prediction:
 
 def _with_setting(facts: Facts, name: str) -> Prediction:
     facts = assume(facts, {"driver-directories": "none", "storage-driver-setting": name})
-    return Prediction(start(facts), _because(facts))
+    outcome = start(facts)
+    if outcome == "starts" and name == "fuse-overlayfs" and not facts.fuse_device:
+        outcome = "starts, no container"
+    return Prediction(outcome, _because(facts))
 
 
 @rule("M11.overlay2", source=f"{MOBY}, 'Restrictions'")
 @needs_engine
 def overlay2(facts: Facts) -> Prediction:
-    """A daemon with an empty data root and ``--storage-driver overlay2``: ``starts``, or
-    ``fails: `` and the reason of the log (``start.reason_in``)."""
+    """A daemon with an empty data root and ``--storage-driver overlay2``: ``starts``,
+    ``starts, no container`` if none can be made then, or ``fails: `` and the reason of the log
+    (``start.reason_in``)."""
     return _with_setting(facts, "overlay2")
 
 

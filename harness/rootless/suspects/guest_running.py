@@ -60,13 +60,12 @@ def processes() -> None:
 
 def confinement(who: str, name: str, pid: str) -> None:
     """Note what a daemon may not do, and how much."""
-    for line in read(f"/proc/{pid}/status").decode().splitlines():
-        key, _, value = line.partition(":")
-        if key in STATUS:
-            note(f"{key} {who}", f"{name} runs with {key} {value.strip()}")
-    for line in read(f"/proc/{pid}/limits").decode().splitlines():
-        if line.startswith(LIMITS):
-            note(f"{line[:25]} {who}", f"{name} runs with {' '.join(line.split())}")
+    status = [line.split() for line in read(f"/proc/{pid}/status").decode().splitlines()]
+    bits = " ".join("".join(words) for words in status if words and words[0][:-1] in STATUS)
+    note(f"bits {who}", f"{name} runs with {bits}")
+    limits = read(f"/proc/{pid}/limits").decode().splitlines()
+    most = "; ".join(" ".join(line.split()) for line in limits if line.startswith(LIMITS))
+    note(f"limits {who}", f"{name} runs with {most}")
     label = read(f"/proc/{pid}/attr/current").decode("utf-8", "replace").strip("\0\n ")
     note(f"label {who}", f"{name} runs as {label or 'unlabelled'}")
     group = read(f"/proc/{pid}/cgroup").decode().strip().rpartition(":")[2]

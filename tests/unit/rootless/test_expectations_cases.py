@@ -47,6 +47,7 @@ STORAGE: tuple[Case, ...] = (
     ("M11.fuse-overlayfs", "debian_12", {}, "starts"),
     ("M11.fuse-overlayfs", "debian_12", {"fuse-overlayfs": "missing"}, "fails: storage driver"),
     ("M11.fuse-overlayfs", "centos_7", {"user-session": "yes"}, "fails: storage driver"),
+    ("M11.fuse-overlayfs", "debian_12", {"fuse-device": "no"}, "starts, no container"),
     ("M11.vfs", "debian_11", {}, "starts"),
     ("M11.reused", "debian_12", {}, "fuse-overlayfs"),
     ("M11.reused", "debian_12", {"fuse-overlayfs": "missing"}, NA),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import sys
 from collections.abc import Generator
@@ -23,7 +22,7 @@ from harness.results.model import Row
 from harness.results.run import CellInfo, ImageInfo
 from harness.results.summary import EXIT_FINDING, EXIT_OK, EXIT_TESTBED, exit_status
 from harness.rootless.housekeeping import keep_house
-from harness.session import junit, options, outcome, reproduce
+from harness.session import beforehand, junit, options, outcome, reproduce, screen
 from harness.session import run as runs_module
 from harness.session.decide import Decider, Finding, describe
 from harness.session.fixtures import (  # noqa: F401
@@ -72,7 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
         with contextlib.suppress(ValueError):  # not in the main thread
             signal.signal(signal.SIGTERM, signal.default_int_handler)
         config.stash[RUN] = runs_module.ControlledRun(
-            run_id, Path(run_dir), cache(config.getoption("--cache-dir")), _show(config)
+            run_id, Path(run_dir), cache(config.getoption("--cache-dir")), screen.lines(config)
         )
         config.stash[JUNIT] = junit.by_default(config, Path(run_dir), project() / "scenarios")
 
@@ -80,26 +79,6 @@ def pytest_configure(config: pytest.Config) -> None:
 def _known_issues() -> tuple[KnownIssue, ...]:
     """Those of the project.  Raises UsageError where they or the ledger are broken."""
     return load_known_issues(KNOWN, claims=load_ledger(LEDGER))
-
-
-def _show(config: pytest.Config) -> Any:
-    # Without workers a scenario runs in this process, with its output captured; the screen is
-    # where standard output went before.
-    screen = None if config.getoption("numprocesses", 0) else os.fdopen(os.dup(1), "w")
-
-    def show(line: str) -> None:
-        reporter = config.pluginmanager.get_plugin("terminalreporter")
-        if screen is not None and config.getoption("capture") != "no":
-            print(f"\n{line}", end="", file=screen, flush=True)
-            return
-        if reporter is None:
-            print(line, file=sys.stderr, flush=True)  # noqa: T201
-        else:
-            reporter.ensure_newline()
-            reporter.write_line(line)
-            reporter.flush()
-
-    return show
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -118,18 +97,10 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
                 reason = f"  ({row.reason})" if row.reason else ""
                 print(f"{row.cell.id:32} {row.status}{reason}")  # noqa: T201
             return 0
-        options.hooks(config)
-        options.parse_induced(config.getoption("--induce"))
-        if _worker(config) is None:
-            options.check_workers(config)
-            options.check_run_dir(config)
-            _known_issues()  # now, and not after hours of guests
-        if any(config.getoption(name) for name in ("--cell", "--distro", "--arch")):
-            options.runnable(config)
-        if _worker(config) is None and not (config.option.collectonly or config.option.help):
-            if junit.asked(config, project() / "scenarios"):
-                options.check_bootable(config)
-            options.check_engine(config, lambda text: print(text, file=sys.stderr))  # noqa: T201
+        worker = _worker(config) is not None
+        if not worker:
+            _known_issues()
+        beforehand.check(config, worker=worker)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
     except (HarnessError, OSError) as error:
@@ -272,8 +243,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     ended = int(exitstatus) in (EXIT_OK, EXIT_FINDING)
     if controlled is not None and controlled.store is not None and ended:
         cells = [row.cell for row in options.selected(config)]
-        known = load_known_issues(KNOWN, claims=load_ledger(LEDGER))
-        decide_unreached(config.stash[SESSION], controlled.store, cells, known)
+        decide_unreached(config.stash[SESSION], controlled.store, cells, _known_issues())
         suspect(config.stash[SESSION], controlled.store, cells)
     if SESSION in config.stash:
         config.stash[SESSION].close()
@@ -292,7 +262,7 @@ def _keep_house(config: pytest.Config, controlled: runs_module.ControlledRun) ->
     """What cannot be tidied up now is tidied up next time."""
     with contextlib.suppress(HarnessError, OSError):
         if removed := str(keep_house(controlled.cache)):
-            _show(config)(f"removed from the cache: {removed}")
+            screen.lines(config)(f"removed from the cache: {removed}")
 
 
 def pytest_terminal_summary(config: pytest.Config) -> None:

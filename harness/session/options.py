@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,13 +18,10 @@ from harness.image.choose import CHOICES as SOURCES
 from harness.image.upstream import catalogue
 from harness.matrix import EMULATOR_PACKAGES, Cell, Support, select
 from harness.paths import cache
-from harness.results.store import FILE
 from harness.rootless import inducing
-from harness.rootless.housekeeping import SHELLS
 from harness.rootless.ladder import check_state
 from harness.rootless.machines import Options
-from harness.session import engines, reproduce
-from harness.session.run import new_id
+from harness.session import reproduce
 from harness.session.sources import sourced
 
 REASONS = 3  # told, of cells that cannot boot
@@ -131,20 +126,12 @@ def runnable(config: pytest.Config) -> list[Cell]:
     rows = selected(config)
     cells = [row.cell for row in rows if row.status == "available"]
     if not cells and not any(row.status == "unsupported" for row in rows):
-        raise _none(rows)
+        raise none_can_boot(rows)
     return cells
 
 
-def check_bootable(config: pytest.Config) -> None:
-    """Raise :class:`UsageError` where nothing would be run although it should be: a run that skips
-    everything for want of an emulator must not look like one that found nothing."""
-    rows = selected(config)
-    lacking = [row for row in rows if row.status == "unreachable"]
-    if lacking and not any(row.status == "available" for row in rows):
-        raise _none(lacking)
-
-
-def _none(rows: list[Support]) -> UsageError:
+def none_can_boot(rows: list[Support]) -> UsageError:
+    """What is said where none of *rows* is available."""
     reasons = "; ".join(f"{row.cell}: {row.reason}" for row in rows[:REASONS])
     more = f"; and {len(rows) - REASONS} more" if len(rows) > REASONS else ""
     return UsageError(f"none of the selected cells can boot here: {reasons}{more}",
@@ -161,18 +148,6 @@ def of_lab(
         induced=parse_induced(get("--induce")), image_source=get("--image-source"),
         progress=progress,
     )  # fmt: skip
-
-
-def check_engine(config: pytest.Config, progress: Callable[[str], None]) -> None:
-    """Raise :class:`UsageError` where a cell's archive lacks the engine's version it names.
-
-    Asks a guest at the state `booted`, which the session is about to need anyway.
-    """
-    cells = [cell for cell in runnable(config) if cell.engine]
-    if cells:
-        run_id = new_id()
-        folder = cache(config.getoption("--cache-dir")).root / SHELLS / run_id
-        engines.check(of_lab(config, run_id, folder, progress), cells)
 
 
 def carried(config: pytest.Config) -> list[str]:
@@ -225,42 +200,3 @@ def without_bugs(config: pytest.Config, items: list[pytest.Item]) -> list[pytest
     if BUGS in config.getoption("markexpr") or any(f"test_{BUGS}" in arg for arg in config.args):
         return items
     return [item for item in items if item.get_closest_marker(BUGS) is None]
-
-
-def check_workers(config: pytest.Config) -> None:
-    """Raise :class:`UsageError` for a number of workers that there cannot be."""
-    number = config.getoption("numprocesses", None)
-    if isinstance(number, int) and number < 0:
-        raise UsageError(f"-n {number}: expected a number of guests at once, or 0 for one in this"
-                         " process")  # fmt: skip
-
-
-def check_run_dir(config: pytest.Config) -> None:
-    """Raise :class:`UsageError` where ``--run-dir`` holds a run, which would be lost, or cannot
-    hold one."""
-    directory = config.getoption("--run-dir")
-    if not directory:
-        return
-    if (Path(directory) / FILE).exists():
-        raise UsageError(f"{directory}: there is a run already", hint="choose another --run-dir",
-                         command=f"harness report {shlex.quote(directory)}")  # fmt: skip
-    try:
-        _try(Path(directory).expanduser().absolute())
-    except OSError as exc:
-        raise UsageError(f"--run-dir {directory}: no run can be kept there: {exc.strerror or exc}",
-                         hint="choose another --run-dir") from None  # fmt: skip
-
-
-def _try(directory: Path) -> None:
-    """Write there, and leave nothing behind.  Raises OSError where that is not possible."""
-    missing = [path for path in (directory, *directory.parents) if not path.exists()]
-    made: list[Path] = []
-    try:
-        for path in reversed(missing):
-            path.mkdir()
-            made.append(path)
-        with tempfile.TemporaryFile(dir=directory):
-            pass
-    finally:
-        for path in reversed(made):
-            path.rmdir()

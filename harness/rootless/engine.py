@@ -142,7 +142,10 @@ def install(
     try:
         result = setuptool.run(login, "install", *options, env=env)
         if result.exit_status != 0 and RACE in result.stderr and _unit_active(guest):
-            guest.wait_until(rootless(guest).answers, "the daemon", START_SECONDS)
+            try:
+                wait_for_daemon(guest, unit=True)
+            except GuestRefusal:
+                return result  # it was not late: it does not come up
             again = setuptool.run(login, "install", *options, env=env)
             note = "(the daemon was slower than the tool's three seconds; once more)"
             result = replace(again, transcript=f"{result.transcript}\n{note}\n{again.transcript}")

@@ -39,7 +39,7 @@ class ImageInfo:
     name: str  # file name
     digest: str
     source: str  # upstream, built or twin
-    origin: str = ""  # of an upstream one: its URL, and why it was believed
+    origin: str = ""  # URL of an upstream one, and why it was believed; what a twin is made of
 
 
 @dataclass(frozen=True)

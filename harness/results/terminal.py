@@ -221,6 +221,9 @@ def _skipped(page: _Page, run: Run, rows: Iterable[Row]) -> None:
 
 
 def _totals(page: _Page, run: Run, directory: str) -> None:
+    twins = {c.cell: c.image.origin for c in run.cells if c.twin and c.image and c.image.origin}
+    for name, origin in twins.items():
+        page.plain(f"{name} is not the distro: {origin}")
     times = counts(run.rows)
     said = ", ".join(f"{times[v]} {v}" for v in SEVERITY if times[v]) or "nothing was decided"
     cells = len({row.cell for row in run.rows if row.verdict is not Verdict.UNSUPPORTED})

@@ -9,6 +9,7 @@ import pytest
 
 from harness.errors import GuestRefusal, HarnessError
 from harness.guest.session import CommandTimeout
+from harness.matrix import TWIN
 from harness.results import terminal
 from harness.results.model import Verdict
 from harness.results.run import CellInfo, ImageInfo
@@ -100,6 +101,8 @@ def cell_info(item: pytest.Item) -> dict[str, Any] | None:
     session.told.add((cell.id, decider.context.state))
     image = session.lab.image(cell, decider.context.distro)
     origin = f"{image.origin.url}, {image.origin.trust}" if image.origin else ""
+    if image.source == TWIN:
+        origin = f"a stand-in on {image.cell}"
     return CellInfo(
         cell=cell.id, status="available", engine=decider.facts.engine,
         image=ImageInfo(image.path.name, image.digest, image.source, origin),

@@ -51,7 +51,8 @@ RUN = Run(
         CellInfo(D12, "available", image=ImageInfo("a", "sha256:aa", "built"),
                  packages={"docker.io": "1", "runc": "2"}),
         CellInfo(D13, "available", emulated=True),
-        CellInfo(TWIN, "available", image=ImageInfo("b", "sha256:bb", "twin")),
+        CellInfo(TWIN, "available", image=ImageInfo(
+            "b", "sha256:bb", "twin", "a stand-in on debian-11/x86_64")),
         CellInfo("debian-12/s390x", "unsupported", "no static packages"),
     ),
     rows=ROWS,
@@ -102,6 +103,7 @@ def test_the_matrix() -> None:
     header = next(line for line in lines if line.startswith("claim"))
     assert header.split() == ["claim", "text", D12, D13, "(emulated)", TWIN, "(twin)"]
     assert "debian-12/s390x" not in header
+    assert f"{TWIN} is not the distro: a stand-in on debian-11/x86_64" in lines
     low = next(line for line in lines if line.startswith("P15"))
     assert low.rstrip().endswith("violated 1/2")
     assert "Host ports below 1024" in low

@@ -9,9 +9,9 @@ from __future__ import annotations
 import pytest
 
 from harness.distros.base import Distro
-from harness.errors import GuestRefusal
+from harness.errors import GuestRefusal, TestbedError
 from harness.guest.guest import Guest
-from harness.guest.session import Result
+from harness.guest.session import CommandTimeout, Result
 from harness.packages import manager
 from harness.rootless import engine
 from harness.session.decide import Decider
@@ -19,7 +19,7 @@ from harness.session.decide import Decider
 pytestmark = [pytest.mark.install, pytest.mark.state("prepared")]
 
 ADDRESS = "https://get.docker.com/rootless"
-FETCH = 'curl -fsSL --connect-timeout 20 "$1" -o "$HOME/installer.sh"'
+FETCH = 'curl -fsSL --connect-timeout 20 --max-time 60 "$1" -o "$HOME/installer.sh"'
 INSTALL = 'sh "$HOME/installer.sh"'
 INSTALL_SECONDS = 300.0
 # Whoever has a dockerd in ~/bin has been here before: an empty one does for the script.
@@ -43,7 +43,13 @@ def test_installer(guest: Guest, decide: Decider, distro: Distro) -> None:
     decide("D17.existing", f"exits {again.exit_status} {said}", again)
 
     guest.user.sh(FORGET)
-    result = guest.user.sh(INSTALL, timeout=INSTALL_SECONDS, check=False)
+    try:
+        result = guest.user.sh(INSTALL, timeout=INSTALL_SECONDS, check=False)
+    except CommandTimeout as error:
+        raise TestbedError(
+            f"the installer did not end: {error.what}", hint="its downloads may be held up",
+            detail=error.detail,
+        ) from error
     if NO_NETWORK in result.stderr:
         decide.not_applicable("D17", f"the installer cannot download: {last(result)}")
         return
@@ -60,7 +66,7 @@ def fetch(guest: Guest, distro: Distro) -> str:
             manager(distro.package_manager, guest.root).install("curl", "ca-certificates")
         except GuestRefusal as refusal:
             return f"the manual's command needs curl, which cannot be installed: {refusal.what}"
-    got = guest.user.sh(FETCH, ADDRESS, timeout=60, check=False)
+    got = guest.user.sh(FETCH, ADDRESS, timeout=90, check=False)
     if got.ok:
         return ""
     return f"the installer at {ADDRESS} cannot be reached from the guest: {last(got)}"

@@ -83,7 +83,8 @@ class Tool:
         """Run *argv*, once nobody else holds the lock; the transcript.
 
         Raises :class:`CommandFailed` (a refusal) where the manager says no, and
-        :class:`TestbedError` for a lock held too long, a failed download or a broken index."""
+        :class:`TestbedError` for a lock held too long, a download that failed or did not end, or a
+        broken index."""
         return self._result(*argv).transcript
 
     def _result(self, *argv: str) -> Result:
@@ -95,7 +96,11 @@ class Tool:
             except CommandTimeout as error:
                 if self.SIGNS.locked.search(error.detail):
                     raise self._held(error.detail) from error
-                raise
+                raise TestbedError(
+                    f"{self.NAME} did not end: {error.what}",
+                    hint="a mirror that holds a download looks like this: look at it, and at the"
+                         " guest's network", detail=error.detail,
+                ) from error  # fmt: skip
             said = f"{result.stdout}\n{result.stderr}"
             if self._succeeded(result):
                 return result

@@ -46,13 +46,25 @@ def suspects(here: Look, healthy: Look | None) -> tuple[str, ...]:
         return tuple(thing.text for thing in here.values() if thing.odd)
     told = []
     for key, thing in here.items():
+        if not thing.odd and _of_another(key, healthy):
+            continue
         before = healthy.get(key)
         if before is None:
             told.append((not thing.odd, thing.text))
         elif before.value != thing.value:
             told.append((not thing.odd, f"{thing.text} (healthy: {_short(before, thing)})"))
-    told += [(True, f"gone: {thing.text}") for key, thing in healthy.items() if key not in here]
+    told += [
+        (True, f"gone: {thing.text}")
+        for key, thing in healthy.items()
+        if key not in here and not _of_another(key, here)
+    ]
     return tuple(text for _, text in sorted(told, key=lambda item: item[0]))
+
+
+def _of_another(key: str, there: Look) -> bool:
+    """Whether *key* is a detail of a thing that *there* has not: the thing itself says it all."""
+    thing, detail, _ = key.partition("\t")
+    return bool(detail) and thing not in there
 
 
 def _short(before: Thing, after: Thing) -> str:

@@ -13,7 +13,8 @@ found: "list[list[object]]" = []
 
 
 def note(key: str, text: str, odd: bool = False, value: str = "") -> None:
-    """*odd*: remarkable by itself.  Guests differ where *value*, or without one *text*, does."""
+    """*odd*: remarkable by itself.  Guests differ where *value*, or without one *text*, does.
+    A detail of a thing has the thing's key, a tab and its own."""
     found.append([key, text, odd, value or text])
 
 

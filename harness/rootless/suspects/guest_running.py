@@ -13,6 +13,7 @@ CONFINED = re.compile("docker|rootlesskit|slirp|runc|[ug]idmap|containerd|fuse|(
 STATUS = ("NoNewPrivs", "Seccomp", "CapPrm", "CapBnd", "CapAmb")
 LIMITS = ("Max processes", "Max open files", "Max address space", "Max locked memory")
 MOUNTED = "/ /proc /tmp /home /var /var/lib /usr /run /dev /dev/shm /sys /sys/fs/cgroup".split()
+OF_ROOT = ("user@0.service", "user-0.slice")  # the harness's own login
 OF_UNITS = (
     "Delegate DelegateControllers NoNewPrivileges MemoryMax MemoryHigh TasksMax "
     "CPUQuotaPerSecUSec AmbientCapabilities CapabilityBoundingSet LimitNOFILE LimitNPROC "
@@ -49,7 +50,7 @@ def processes() -> None:
         who = f"{name} {owner(uid)} {inside}"
         text = f"{name} runs as {owner(uid)} in {where}: {name} {arguments}"[:400]
         note(f"process {who}", text, as_root)
-        confinement(who, name, pid)
+        confinement(f"process {who}", name, pid)
         for entry in sorted(read(f"/proc/{pid}/environ").decode("utf-8", "replace").split("\0")):
             variable = entry.partition("=")[0]
             if variable.startswith(("DOCKER", "LD_")) and "_CHILD" not in variable:
@@ -58,29 +59,32 @@ def processes() -> None:
                      forced and not inside)  # fmt: skip
 
 
-def confinement(who: str, name: str, pid: str) -> None:
+def confinement(process: str, name: str, pid: str) -> None:
     """Note what a daemon may not do, and how much."""
     status = [line.split() for line in read(f"/proc/{pid}/status").decode().splitlines()]
     bits = " ".join("".join(words) for words in status if words and words[0][:-1] in STATUS)
-    note(f"bits {who}", f"{name} runs with {bits}")
+    note(f"{process}\tbits", f"{name} runs with {bits}")
     limits = read(f"/proc/{pid}/limits").decode().splitlines()
     most = "; ".join(" ".join(line.split()) for line in limits if line.startswith(LIMITS))
-    note(f"limits {who}", f"{name} runs with {most}")
+    note(f"{process}\tlimits", f"{name} runs with {most}")
     label = read(f"/proc/{pid}/attr/current").decode("utf-8", "replace").strip("\0\n ")
-    note(f"label {who}", f"{name} runs as {label or 'unlabelled'}")
+    note(f"{process}\tlabel", f"{name} runs as {label or 'unlabelled'}")
     group = read(f"/proc/{pid}/cgroup").decode().strip().rpartition(":")[2]
-    note(f"group {who}", f"{name} runs in the cgroup {group}")
+    note(f"{process}\tgroup", f"{name} runs in the cgroup {group}")
 
 
 def units() -> None:
     """Note what systemd lets the users have, whatever file or command said so."""
-    of_users = [name for name in run(
+    listed = run(
         "systemctl", "list-units", "--plain", "--no-legend", "--no-pager", "user@*", "user-*.slice"
-    ).split() if name.startswith("user")]  # fmt: skip
-    for unit in of_users:
+    ).split()  # fmt: skip
+    for unit in listed:
+        if not unit.startswith("user") or unit in OF_ROOT:
+            continue
+        note(f"unit {unit}", f"{unit} is there")
         asked = ["systemctl", "show", "--no-pager", unit]
         for line in run(*asked, "-p", ",".join(OF_UNITS)).splitlines():
-            note(f"unit {unit} {line.partition('=')[0]}", f"{unit} has {line[:160]}")
+            note(f"unit {unit}\t{line.partition('=')[0]}", f"{unit} has {line[:160]}")
 
 
 def namespace(pid: str) -> str:

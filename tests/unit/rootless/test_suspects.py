@@ -56,6 +56,18 @@ def test_what_came_and_what_went() -> None:
     )  # fmt: skip
 
 
+def test_a_thing_that_came_or_went_is_told_without_its_details() -> None:
+    things = compare.look([
+        ["unit user@1000.service", "user@1000.service is there", False],
+        ["unit user@1000.service\tDelegate", "user@1000.service has Delegate=yes", False],
+    ])  # fmt: skip
+    assert compare.suspects(HEALTHY, {**HEALTHY, **things}) == ("gone: user@1000.service is there",)
+    assert compare.suspects({**HEALTHY, **things}, HEALTHY) == ("user@1000.service is there",)
+    lost = dict(things)
+    del lost["unit user@1000.service\tDelegate"]
+    assert compare.suspects(lost, things) == ("gone: user@1000.service has Delegate=yes",)
+
+
 def test_the_odd_comes_first() -> None:
     told = changed(["port 80", "usual", False], ["program docker", "a goes before b", True])
     assert [text.split(" (")[0] for text in told] == ["a goes before b", "usual"]

@@ -17,23 +17,25 @@ PORT = f"/dev/virtio-ports/{THAW_CHANNEL}"
 
 # RNDADDENTROPY (0x40085203) takes: bits of entropy, bytes, then the bytes.  RNDRESEEDCRNG (0x5207)
 # makes the kernel use them at once instead of within a minute; kernels before 4.14 lack it.
-_TELL = """
-import fcntl, os, struct, sys, time
-now, seed = sys.stdin.read().split()
-time.clock_settime(time.CLOCK_REALTIME, float(now))
-seed = bytes.fromhex(seed)
-random = os.open("/dev/random", os.O_RDWR)
-fcntl.ioctl(random, 0x40085203, struct.pack("ii", 8 * len(seed), len(seed)) + seed)
-try:
-    fcntl.ioctl(random, 0x5207)
-except OSError:
-    pass
+_WAKE = """
+import fcntl, os, signal, struct, sys, time
+def wake(now, seed):
+    time.clock_settime(time.CLOCK_REALTIME, float(now))
+    seed = bytes.fromhex(seed)
+    random = os.open("/dev/random", os.O_RDWR)
+    fcntl.ioctl(random, 0x40085203, struct.pack("ii", 8 * len(seed), len(seed)) + seed)
+    try:
+        fcntl.ioctl(random, 0x5207)
+    except OSError:
+        pass
+    os.close(random)
 """
+
+_TELL = f"{_WAKE}wake(*sys.stdin.read().split())\n"
 
 # With nobody connected, reading the port returns at once; the kernel raises SIGIO when that
 # changes, so the listener sleeps until it is spoken to.
-_LISTENER = f"""
-import fcntl, os, signal, struct, time
+_LISTENER = f"""{_WAKE}
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGIO])
 port = os.open("{PORT}", os.O_RDWR)
 fcntl.fcntl(port, fcntl.F_SETOWN, os.getpid())
@@ -49,14 +51,8 @@ while True:
         if not part:
             signal.sigtimedwait([signal.SIGIO], 10)
         continue
-    now, seed = line.splitlines()[-1].split()
+    wake(*line.splitlines()[-1].decode().split())
     line = b""
-    time.clock_settime(time.CLOCK_REALTIME, float(now))
-    seed = bytes.fromhex(seed.decode())
-    random = os.open("/dev/random", os.O_RDWR)
-    fcntl.ioctl(random, 0x40085203, struct.pack("ii", 8 * len(seed), len(seed)) + seed)
-    fcntl.ioctl(random, 0x5207)
-    os.close(random)
     for _ in range(500):
         # What was said may come before the news that somebody is connected.
         try:

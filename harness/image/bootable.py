@@ -118,9 +118,7 @@ def _fetch(cell: str, arch: str, where: Path, log: Path) -> Path:
     return where / "loader.efi"
 
 
-def _esp(
-    image: Image, kernel: Path, initrd: Path, uefi: Path, esp: Path, log: Path
-) -> None:  # fmt: skip
+def _esp(image: Image, kernel: Path, initrd: Path, uefi: Path, esp: Path, log: Path) -> None:
     arch = image.cell.partition("/")[2]
     files = {
         "loader/loader.conf": "timeout 0\ndefault linux.conf\n",

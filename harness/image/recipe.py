@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from harness import paths
+from harness import paths, toml
 from harness.errors import UsageError
-from harness.image import toml
+from harness.image import document
 from harness.matrix import ARCHES
 
 # Raise it when the builder would make something else of the same recipe; the other one, when it
@@ -41,7 +41,7 @@ class Arch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cmdline: str
 
     def __post_init__(self) -> None:
-        toml.filled(self, "debian", "kernel")
+        document.filled(self, "debian", "kernel")
         _named("debian", "an architecture", _WORD, self.debian)
         _named("kernel", "a package", _PACKAGE, self.kernel)
         if not self.cmdline.isprintable():
@@ -70,7 +70,7 @@ class Packages(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     preload: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        toml.filled(self, "include", elements=("preload",))
+        document.filled(self, "include", elements=("preload",))
         _named("include", "a package", _PACKAGE, *self.include)
         _named("preload", "a package", _PACKAGE, *self.preload)
 
@@ -80,7 +80,7 @@ class Units(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     enable: tuple[str, ...] = ()  # wanted by multi-user.target
 
     def __post_init__(self) -> None:
-        toml.filled(self, elements=("mask", "enable"))
+        document.filled(self, elements=("mask", "enable"))
         _named("mask", "a unit", _UNIT, *self.mask)
         _named("enable", "a unit", _UNIT, *self.enable)
 
@@ -100,7 +100,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cloud: dict[str, Any] = {}  # /etc/cloud/cloud.cfg.d
 
     def __post_init__(self) -> None:
-        toml.filled(self, "distro", "release", "suite", "components", "arch",
+        document.filled(self, "distro", "release", "suite", "components", "arch",
                     elements=("apt_options", "omit"))  # fmt: skip
         _named("suite", "a suite", _WORD, self.suite)
         _named("components", "a component", _WORD, *self.components)
@@ -159,7 +159,7 @@ def load(name: str, where: Path | None = None) -> Recipe:
         load(parent, where)  # a mistake of its own is told of its own file
         table = _merged(base, table)
     try:
-        recipe = toml.convert(table, Recipe)
+        recipe = document.convert(table, Recipe)
     except ValueError as exc:
         raise toml.refused(path, exc) from None
     if recipe.name != path.stem:

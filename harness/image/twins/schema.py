@@ -13,9 +13,9 @@ from typing import TypeVar
 
 import msgspec
 
-from harness import paths
+from harness import paths, toml
 from harness.errors import UsageError
-from harness.image import recipe, toml
+from harness.image import document, recipe
 from harness.image.recipe import File
 
 PARTS = "parts"
@@ -37,7 +37,7 @@ class Take(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     optional: bool = False
 
     def __post_init__(self) -> None:
-        toml.filled(self, "debs", "paths")
+        document.filled(self, "debs", "paths")
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,7 +48,7 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     post: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        toml.filled(self, elements=("post",))
+        document.filled(self, elements=("post",))
         if not (self.take or self.files or self.post):
             raise ValueError("a part does something: expected take, files or post")
 
@@ -65,7 +65,7 @@ class TwinPackage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     conflicts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        toml.filled(self, "summary", elements=("parts", "requires", "conflicts"))
+        document.filled(self, "summary", elements=("parts", "requires", "conflicts"))
         for field, names in (
             ("name", (self.name,)), ("requires", self.requires), ("conflicts", self.conflicts),
         ):  # fmt: skip
@@ -86,7 +86,7 @@ class Tools(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hide: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        toml.filled(self, "manager", elements=("debs", "commands", "hide"))
+        document.filled(self, "manager", elements=("debs", "commands", "hide"))
 
 
 class Repository(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -101,7 +101,7 @@ class Repository(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dead: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        toml.filled(self, elements=("dead",))
+        document.filled(self, elements=("dead",))
         if self.format not in FORMATS:
             raise ValueError(f"format {self.format!r} is none of: {', '.join(FORMATS)}")
         if not re.fullmatch(r"[a-z0-9.]+", self.release):
@@ -125,7 +125,7 @@ class Twin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     traits: dict[str, str] = {}
 
     def __post_init__(self) -> None:
-        toml.filled(self, "distro", "release", "base", "os_release", "package",
+        document.filled(self, "distro", "release", "base", "os_release", "package",
                     elements=("preinstalled", "traits"))  # fmt: skip
 
     @property
@@ -176,7 +176,7 @@ def parts(where: Path | None = None) -> dict[str, Part]:
 
 def _convert(path: Path, kind: type[Document]) -> Document:
     try:
-        return toml.convert(toml.read(path), kind)
+        return document.convert(toml.read(path), kind)
     except FileNotFoundError:
         known = ", ".join(names(path.parent)) or "none"
         raise UsageError(f"no twin {path.stem!r}; known twins: {known}") from None

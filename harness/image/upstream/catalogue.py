@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from harness import paths
+from harness import paths, toml
 from harness.errors import UsageError
-from harness.image import toml
+from harness.image import document
 from harness.image.upstream.fixes import files
 from harness.image.upstream.schema import Boot, Entry, Fix, Key
 from harness.names import instead
@@ -159,7 +159,7 @@ def _table(raw: Mapping[str, Any], table: str, kind: type[Kind]) -> dict[str, Ki
 
 def _convert(raw: object, kind: type[Kind], place: str) -> Kind:
     try:
-        return toml.convert(raw, kind)
+        return document.convert(raw, kind)
     except ValueError as exc:
         raise ValueError(f"{place}: {exc}") from None
 

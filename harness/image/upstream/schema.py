@@ -8,7 +8,7 @@ from datetime import date
 
 import msgspec
 
-from harness.image import toml
+from harness.image import document
 from harness.image.recipe import File
 from harness.image.upstream import urls
 from harness.matrix import ARCHES
@@ -159,7 +159,7 @@ class Fix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         _words(self, "why")
-        toml.filled(self, elements=("commands",))
+        document.filled(self, elements=("commands",))
         one_of("when", self.when, WHEN)
         if not self.files and not self.commands:
             raise ValueError("a fix does something: expected files or commands")

@@ -9,9 +9,6 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import inspect
 
-from harness.toml import read, refused
-
-__all__ = ["convert", "filled", "read", "refused"]
 Document = TypeVar("Document")
 _STEP = re.compile(r"\.([^.\[\]`]+)|\[(\d+)\]")
 _SOME_KEY = "[...]"  # what msgspec calls a key of a table whose keys are free

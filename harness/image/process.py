@@ -18,7 +18,7 @@ FULL = "No space left on device"
 def need(*tools: str) -> None:
     for tool in tools:
         if find(tool) is None:
-            raise TestbedError(f"{tool} is not installed, and building an image needs it",
+            raise TestbedError(f"{tool} is not installed, and the images need it",
                                hint="install what the harness needs", command="make bootstrap")
 
 

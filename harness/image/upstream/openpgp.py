@@ -1,7 +1,14 @@
-"""Signatures, through Sequoia.  A key counts by its full fingerprint, never by a name."""
+"""Signatures, through Sequoia.  A key counts by its full fingerprint, never by a name.
+
+Sequoia verifies nothing by a key whose own signatures are SHA-1, as those of Ubuntu's images and of
+CentOS 7 are.  What they bind, names and subkeys, is nothing that the catalogue's fingerprint does
+not say better: by such a key's primary, and by it alone, ``gpgv`` verifies.
+"""
 
 from __future__ import annotations
 
+import subprocess
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,9 +16,11 @@ import pysequoia
 
 from harness import paths
 from harness.errors import UsageError
+from harness.image import process
 from harness.image.upstream.schema import Key
 
 SUFFIXES = (".asc", ".gpg", ".pgp", ".key")
+STRONG = ("8", "9", "10", "11")  # SHA-2, as OpenPGP numbers digests
 CLEARSIGNED = b"-----BEGIN PGP SIGNED MESSAGE-----"
 
 
@@ -27,7 +36,8 @@ def find(key: Key, where: Path | None = None) -> pysequoia.Cert:
         for cert in _read(path):
             if cert.fingerprint.upper() == key.fingerprint:
                 return cert
-            others.append(f"{path.name} holds {cert.fingerprint.upper()}")
+            if path.stem != cert.fingerprint.upper():
+                others.append(f"{path.name} holds {cert.fingerprint.upper()}")
     seen = f" ({'; '.join(others)})" if others else ""
     raise UsageError(
         f"the key {key.fingerprint} of {key.owner} is not in {where}{seen}",
@@ -44,6 +54,9 @@ def detached(
         sig = pysequoia.Sig.from_bytes(signature)
     except Exception as exc:  # the library raises nothing narrower
         raise _bad(url, key, f"it is no signature: {_first_line(exc)}") from None
+    if _old(cert):
+        _gpgv(data, signature, key, cert, url)
+        return
     try:
         if isinstance(data, bytes):
             result = pysequoia.verify(bytes=data, store=lambda ids: [cert], signature=sig)
@@ -58,12 +71,59 @@ def clearsigned(message: bytes, key: Key, cert: pysequoia.Cert, url: str) -> byt
     """What the key has signed of the message, and nothing that stands around it."""
     if CLEARSIGNED not in message:
         raise _bad(url, key, "it is not a clearsigned file")
+    if _old(cert):
+        return _gpgv(message, None, key, cert, url)
     try:
         result = pysequoia.verify(bytes=message, store=lambda ids: [cert])
     except Exception as exc:
         raise _bad(url, key, _why(exc, cert)) from None
     _check_signer(result, key, url)
     return result.bytes or b""
+
+
+def _old(cert: pysequoia.Cert) -> bool:
+    """Whether Sequoia takes none of the key's own signatures."""
+    try:
+        _ = cert.expiration
+    except Exception:  # the library raises nothing narrower
+        return True
+    return False
+
+
+def _gpgv(
+    data: Path | bytes, signature: bytes | None, key: Key, cert: pysequoia.Cert, url: str
+) -> bytes:
+    """What is signed: of a clearsigned message, or nothing beside a detached *signature*."""
+    if cert.is_revoked:
+        raise _bad(url, key, _why(ValueError(), cert))
+    process.need("gpgv")
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name)
+        keyring, text, signed = home / "keyring.gpg", home / "text", home / "signed"
+        keyring.write_bytes(bytes(cert))
+        if isinstance(data, bytes):
+            signed.write_bytes(data)
+            data = signed
+        files = [str(data)]
+        if signature is not None:
+            (home / "signature").write_bytes(signature)
+            files.insert(0, str(home / "signature"))
+        done = subprocess.run(
+            ["gpgv", "--homedir", name, "--keyring", str(keyring), "--status-fd", "1",
+             "--output", str(text), "--", *files],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False,
+        )  # fmt: skip
+        lines = [line.split()[1:] for line in done.stdout.splitlines()]
+        valid = [words for words in lines if words[:1] == ["VALIDSIG"]]
+        if done.returncode or len(valid) != 1:
+            why = [words[0] for words in lines if words[:1] and words[0].endswith("SIG")][-1:]
+            raise _bad(url, key, f"gpgv says {''.join(why) or 'nothing of a signature'}")
+        if valid[0][1] != key.fingerprint:
+            raise _bad(url, key, f"it was made by the subkey {valid[0][1]}, and a key whose own"
+                                 " signatures are SHA-1 counts by itself alone")  # fmt: skip
+        if valid[0][8] not in STRONG:
+            raise _bad(url, key, "its digest is weaker than SHA-256")
+        return text.read_bytes() if signature is None else b""
 
 
 def _check_signer(result: pysequoia.Decrypted, key: Key, url: str) -> None:

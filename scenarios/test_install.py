@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness.distros.base import Distro
+from harness.guest.facts import version_tuple
 from harness.guest.guest import Guest
 from harness.guest.session import Result, Session
 from harness.packages import manager
@@ -202,7 +203,8 @@ def test_packages(guest: Guest, decide: Decider, distro: Distro) -> None:
     version = manager(distro.package_manager, guest.root).owner(facts.setuptool)
     decide("D16", version, f"{facts.setuptool} belongs to {version or 'no package'}")
     packaged = facts.packages.get("docker-rootless", "")
-    decide("P4", facts.engine_version >= (20, 10, 14), f"docker-rootless {packaged or 'missing'}")
+    offered = version_tuple(packaged.rpartition(":")[2]) >= (20, 10, 14)
+    decide("P4", offered, f"docker-rootless {packaged or 'missing'}")
     checked = attempt.check(guest)
     decide("P7", checked.outcome, checked.evidence)
     if predict("P7.storage", facts).applies:

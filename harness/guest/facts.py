@@ -86,6 +86,11 @@ class Facts:
     def engine_version(self) -> tuple[int, ...]:
         return version_tuple(self.engine)
 
+    @property
+    def twin(self) -> bool:
+        """Whether the guest says that it only stands in for its distro."""
+        return self.os_release.get("VARIANT_ID") == "twin"
+
     def binary(self, name: str) -> Binary | None:
         return self.binaries.get(name)
 

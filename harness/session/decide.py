@@ -96,7 +96,7 @@ class Decider:
         """Record that one declared trait was probed to differ, whatever claims depend on it."""
         self._add(
             name, Verdict.DRIFT, expected=documented, observed=probed,
-            because="the value that the distro is documented to have",
+            because=f"the value that the distro is documented to have{self._of_its_twin(name)}",
             source="harness/distros", note=f"{name}: documented {documented}, probed {probed}",
             next_step="if the distro changed, update its declaration; else find what moved it",
         )  # fmt: skip
@@ -106,9 +106,15 @@ class Decider:
         self._add(
             "traits", Verdict.HOLDS, expected=f"{len(probed)} as declared",
             observed=f"{len(probed)} as declared", source="harness/distros",
-            because="the values that the distro is documented to have",
+            because=f"the values that the distro is documented to have{self._of_its_twin(*probed)}",
             evidence="\n".join(f"{name}: {value}" for name, value in probed.items()),
         )  # fmt: skip
+
+    def _of_its_twin(self, *names: str) -> str:
+        """Which of these traits are declared for the twin, and not the distro's."""
+        own = (self.context.distro.twin or {}) if self.context.cell.twin else {}
+        told = ", ".join(name for name in names if name in own)
+        return f", but of its twin: {told}" if told else ""
 
     def bug(self, report: Report) -> Verdict:
         """Record what became of a reported bug: ``holds`` where it shows, or does not, as the

@@ -108,6 +108,9 @@ class Repository(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"release {self.release!r} is no release of a package")
 
 
+LABEL = "VARIANT_ID=twin"  # Facts.twin reads it
+
+
 class Twin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``traits`` are induced when the state `booted` is made, in this order;
     ``kernel_arguments`` are those that the base is booted with."""
@@ -127,6 +130,8 @@ class Twin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         document.filled(self, "distro", "release", "base", "os_release", "package",
                     elements=("preinstalled", "traits"))  # fmt: skip
+        if LABEL not in self.os_release.splitlines():
+            raise ValueError(f"os_release has no line {LABEL}: a twin says that it is one")
 
     @property
     def name(self) -> str:

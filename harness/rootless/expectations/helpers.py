@@ -7,6 +7,7 @@ from dataclasses import replace
 from harness.guest.facts import Facts
 from harness.rootless.expectations import requirements
 from harness.rootless.expectations.model import Prediction, not_applicable, rule
+from harness.rootless.expectations.packaging import own_packages
 from harness.rootless.expectations.sources import MANUAL, MOBY, PHOTON
 from harness.rootless.expectations.start import needs_engine, needs_tool, start
 from harness.rootless.traits import assume, trait
@@ -89,18 +90,21 @@ def _owner(facts: Facts, package: str) -> Prediction:
 
 
 @rule("M4", source=f"{MOBY}, 'Requirements'")
+@own_packages
 def uidmap(facts: Facts) -> Prediction:
     """The package that owns both helpers."""
     return _owner(facts, "uidmap")
 
 
 @rule("P5", source=f"{PHOTON}, 'Prerequisites'")
+@own_packages
 def shadow(facts: Facts) -> Prediction:
     """The package that owns both helpers."""
     return _owner(facts, "shadow")
 
 
 @rule("M10", source=f"{MOBY}, 'Distribution-specific hint', RHEL/CentOS 7")
+@own_packages
 def shadow_utils(facts: Facts) -> Prediction:
     """The package that owns both helpers: where it is shadow-utils, no COPR package is needed."""
     return _owner(facts, "shadow-utils")
@@ -113,11 +117,10 @@ def _photon(facts: Facts) -> Prediction | None:
 
 
 @rule("P4", source=f"{PHOTON}, 'Introduction'")
+@own_packages
 def package(facts: Facts) -> Prediction:
     """Whether the package docker-rootless is version 20.10.14-1 or newer."""
-    return _photon(facts) or Prediction(
-        facts.engine_version >= (20, 10, 14), f"docker-rootless {facts.engine}"
-    )
+    return _photon(facts) or Prediction(True, "a package docker-rootless is installed")
 
 
 @rule("P7", source=f"{PHOTON}, 'Prerequisites'")

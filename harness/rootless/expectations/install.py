@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from harness.guest.facts import Facts
 from harness.rootless.expectations import requirements
 from harness.rootless.expectations.model import Prediction, not_applicable, rule
+from harness.rootless.expectations.packaging import own_packages, packaged_tool
 from harness.rootless.expectations.promise import anywhere, promise
 from harness.rootless.expectations.sources import DEBIAN, MANUAL, PHOTON
 from harness.rootless.expectations.start import Rule, needs_containers, needs_engine, needs_tool
@@ -159,9 +160,9 @@ def unit_path(facts: Facts) -> Prediction:
 
 promise("D13.suite-layout-install", "installed",
         "`install` in the suite's own layout, its directory in PATH: in the words of "
-        "requirements.py.", source=f"{INSTALL}; {DEBIAN}", guard=needs_tool)
+        "requirements.py.", source=f"{INSTALL}; {DEBIAN}", guard=packaged_tool)
 promise("D12", "/usr/bin", "The directory into which the engine's package puts the setup tool.",
-        source=INSTALL, guard=needs_tool)
+        source=INSTALL, guard=packaged_tool)
 promise("D17", "installs into ~/bin",
         "The published script for machines without packages: this, or what it said.",
         source=f"{MANUAL}, 'Install without packages'", guard=anywhere)
@@ -238,6 +239,7 @@ def rootful_stays(facts: Facts) -> Prediction:
 
 
 @rule("D16", source=f"{MANUAL}, 'Install'")
+@own_packages
 @needs_engine
 def extras(facts: Facts) -> Prediction:
     """The package that owns the setup tool."""

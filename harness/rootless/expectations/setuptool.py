@@ -6,6 +6,7 @@ from harness.guest.facts import Facts
 from harness.results.model import Value
 from harness.rootless.expectations import requirements
 from harness.rootless.expectations.model import Prediction, not_applicable, rule
+from harness.rootless.expectations.packaging import packaged_tool
 from harness.rootless.expectations.promise import anywhere, promise
 from harness.rootless.expectations.sources import DEBIAN, MANUAL, PHOTON
 from harness.rootless.expectations.start import needs_tool
@@ -47,7 +48,7 @@ promise("P10", "appended",
         source=f"{PHOTON}, 'Prerequisites'", guard=anywhere)
 promise("P12.suite-layout-check", "missing requirement reported",
         "`check` in the suite's own layout without rootlesskit: this, or ``satisfied``.",
-        source=f"{MANUAL}, 'Install'; {DEBIAN}", guard=needs_tool)
+        source=f"{MANUAL}, 'Install'; {DEBIAN}", guard=packaged_tool)
 promise("D8.no_command", 1, "The exit status without an argument.", source=INSTALL,
         guard=needs_tool)
 promise("D8.unknown_command", 1, "The exit status with an unknown command.", source=INSTALL,

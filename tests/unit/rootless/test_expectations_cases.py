@@ -245,7 +245,7 @@ HELPERS: tuple[Case, ...] = (
     ("P5", "photon_4", {}, "shadow"),
     ("P5", "debian_12", {}, NA),
     ("P4", "photon_4", {}, True),
-    ("P4", "photon_4", {"engine": "20.10.13"}, False),
+    ("P4", "photon_4", {"engine": "20.10.13"}, True),  # promised, so an old one violates it
     ("P7", "photon_4", {}, "satisfied"),
     ("P7", "photon_4", {"ip_tables-module": "available"}, "missing: ip_tables"),
     ("P7.storage", "photon_4", {}, "starts"),

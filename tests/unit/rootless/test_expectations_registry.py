@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harness.errors import UsageError
 from harness.guest.facts import Facts
 from harness.rootless.expectations import RULES, observe, predict
+from harness.rootless.expectations.model import Prediction
 from harness.rootless.traits import TRAITS, trait
 
 REQUIRED = """
@@ -64,6 +67,23 @@ def test_without_an_engine_most_claims_decide_nothing(debian_12: Facts) -> None:
     assert predict("M11", facts).because == "no engine is installed"
     assert not predict("P12", facts).applies
     assert predict("M4", facts).value == "uidmap"
+
+
+@pytest.mark.parametrize(
+    ("key", "package"),
+    [("P4", "docker-rootless"), ("P5", "shadow"), ("M4", "uidmap"), ("M10", "shadow-utils"),
+     ("D12", ""), ("D16", "docker-ce"), ("D13.suite-layout-install", ""),
+     ("P12.suite-layout-check", "")],
+)  # fmt: skip
+def test_a_twins_packages_say_nothing_of_the_distros(
+    debian_12: Facts, key: str, package: str
+) -> None:
+    own = replace(debian_12, packages={package: "24.0.9-1"})
+    assert predict(key, own).applies
+    twin = replace(own, os_release={**own.os_release, "VARIANT_ID": "twin"})
+    assert predict(key, twin) == Prediction(
+        None, "the packages are a twin's, not the distro's", applies=False
+    )
 
 
 INDUCED = (

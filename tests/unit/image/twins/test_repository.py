@@ -17,7 +17,7 @@ from harness.image.twins.schema import Part, Take, Twin, TwinPackage
 from tests.unit.packages.local import need
 
 TWIN = Twin(
-    distro="some", release="1", base="debian-12", os_release="ID=some", package=(
+    distro="some", release="1", base="debian-12", os_release="ID=some\nVARIANT_ID=twin", package=(
         TwinPackage("engine", "docker.io", "An engine", ("engine", "unit"), ("lib",)),
         TwinPackage("lib", "libslirp0", "A library", ("lib",)),
     ),

@@ -77,6 +77,7 @@ def folder(tmp_path: Path) -> Path:
         ("[tools]", "[tool]", "unknown field `tool`"),
         ('"shadow", "iptables"', '"shadows"', "preinstalled is shadows"),
         ("[tools]", "[tools", "not valid TOML"),
+        ("VARIANT_ID=twin", "VARIANT_ID=server", "os_release has no line VARIANT_ID=twin"),
     ],
 )
 def test_a_wrong_one_is_one_line(folder: Path, old: str, new: str, said: str) -> None:

@@ -29,6 +29,17 @@ def _wait_slice(waited: float) -> float:
     return 0.002 if waited < 0.5 else 0.02
 
 
+# Also said where sshd hangs up in the middle of it, as it does on what PAM has against the account.
+_REFUSED = "Authentication failed"
+
+
+def refused(error: BaseException) -> bool:
+    """Whether the server would not have the user: not that it is slow, or gone."""
+    return isinstance(error, paramiko.AuthenticationException) and (
+        isinstance(error, paramiko.BadAuthenticationType) or str(error).startswith(_REFUSED)
+    )
+
+
 class Connection:
     """A login of one user.  ``watch`` is asked, while waiting, whether the guest has died."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +12,15 @@ import paramiko
 from tenacity import (
     RetryError,
     Retrying,
-    retry_if_exception_type,
+    retry_if_exception,
     retry_if_result,
     stop_after_delay,
     wait_fixed,
 )
 
-from harness.errors import TestbedError
+from harness.errors import GuestRefusal, TestbedError
 from harness.guest import clock
-from harness.guest.connection import Connection
+from harness.guest.connection import Connection, refused
 from harness.guest.facts import Facts
 from harness.guest.keys import Identity
 from harness.guest.probe import probe
@@ -89,10 +90,17 @@ class Guest:
 
     def _connect(self, user: str, seconds: float) -> Connection:
         """Keep trying for *seconds* (scaled); the console ends the wait when it says why."""
-        limit = seconds * self.scale
+        limit, started = seconds * self.scale, time.monotonic()
+
+        def may_change(error: BaseException) -> bool:
+            final = self._let_in_before(user) and refused(error)
+            return isinstance(error, _NOT_YET) and not (
+                final and time.monotonic() - started > limit / 3
+            )
+
         retrying = Retrying(
             stop=stop_after_delay(limit), wait=wait_fixed(0.2), reraise=True,
-            retry=retry_if_exception_type(_NOT_YET), before=lambda _: self.check_alive(),
+            retry=retry_if_exception(may_change), before=lambda _: self.check_alive(),
         )  # fmt: skip
         try:
             return retrying(
@@ -101,9 +109,26 @@ class Guest:
             )  # fmt: skip
         except _NOT_YET as error:
             self.check_alive()
+            if self._let_in_before(user) and refused(error):
+                self._connect("root", seconds).close()  # the control: it is not SSH that is broken
+                raise GuestRefusal(
+                    f"{user} is not let in any more, and root is", detail=self._about(user)
+                ) from error
             raise self.broken(
                 f"no SSH answer for {user} within {limit:.0f} s ({type(error).__name__}: {error})"
             ) from error
+
+    def _let_in_before(self, user: str) -> bool:
+        """Whether *user* was let in when the facts were read, on this guest or on the one that its
+        state was made of: then it is not the seed that lets nobody in."""
+        return user == self.access.user and self._facts is not None
+
+    def _about(self, user: str) -> str:
+        """What may tell why *user* is not let in."""
+        return self.root.sh(
+            'getent passwd "$1"; ls -ld /etc/nologin /run/nologin "/home/$1" 2>/dev/null; '
+            "journalctl --no-pager -o cat -n 20 _COMM=sshd + _COMM=sshd-session", user, check=False
+        ).transcript
 
     def check_alive(self) -> None:
         """Raise :class:`TestbedError` when the console or QEMU says that the guest has died."""

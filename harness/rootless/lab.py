@@ -139,6 +139,26 @@ class Lab(Machines):
         """A guest at power-on, from the image itself; nothing is saved."""
         return self.boot_image(cell, self.image(cell, distro))
 
+    def altered(self, cell: Cell, distro: Distro, state: str) -> Guest | None:
+        """A guest on which *state* was altered, and nothing asked of it: for looking at one that
+        refuses the altered state.  None where nothing alters that very state."""
+        state_keys = self.keys_of(cell, distro)
+        if _healthy(state) not in state_keys:
+            return None
+        image = self.image(cell, distro)
+        below = {**state_keys, state: state_keys.pop(_healthy(state))}
+        guest = self._restore(cell, image, self._state(cell, distro, image, state, below))
+        try:
+            self._alter(guest, state, lambda _: None)
+        except BaseException:
+            guest.end()
+            raise
+        return guest
+
+    def _alter(self, guest: Guest, state: str, log: Callable[[str], None]) -> None:
+        hooks.run(guest, state, self._hooks(state), self.options.progress)
+        inducing.at_state(guest, self.options.induced.get(state, ()), log)
+
     def _state(
         self, cell: Cell, distro: Distro, image: Image, state: str, state_keys: Mapping[str, str]
     ) -> SavedState:
@@ -205,8 +225,7 @@ class Lab(Machines):
         try:
             log: list[str] = []
             if healthy:
-                hooks.run(guest, state, self._hooks(state), self.options.progress)
-                inducing.at_state(guest, self.options.induced.get(state, ()), log.append)
+                self._alter(guest, state, log.append)
             else:
                 self._climb(guest, cell, distro, image, state, log.append)
             facts = guest.probe()

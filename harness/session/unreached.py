@@ -55,7 +55,9 @@ def _row(lab: Lab, cell: Cell, row: Row, known: Sequence[KnownIssue]) -> list[Ro
             said = refusal
             continue
         guest.end()
-        decider = Decider(Context(cell, distro, row.scenario, state, (KEY,), known, row.reproduce))
+        # Of the state that was refused, which is where to look for what is at fault.
+        context = Context(cell, distro, row.scenario, row.state, (KEY,), known, row.reproduce)
+        decider = Decider(context)
         decider.facts = guest.facts
         decider(KEY, False, f"{said.what}\n{said.detail}")
         return decider.rows

@@ -24,37 +24,61 @@ def find(lab: Lab, cell: Cell, distro: Distro, state: str) -> tuple[str, ...]:
 
     Compared with the same state without this run's hooks, induced traits and kernel arguments,
     if it has any and that state is in the cache; else it is what is remarkable by itself.  Where
-    *state* cannot be reached, the one below it is looked at.
+    *state* cannot be reached, what it would be is looked at if something was altered there, and
+    else the one below it.
     """
     options = lab.options
     plain = Lab(replace(options, hooks={}, induced={}, kernel_arguments=""))
     altered = options.hooks or options.induced or options.kernel_arguments
     for reached in reversed(STATES[: STATES.index(state) + 1]):
-        try:
-            guest = lab.guest(cell, distro, reached)
-        except GuestRefusal:
+        guest = _as_altered(lab, cell, distro, reached)
+        if guest is None:
             continue
         here = look(guest)
         facts = guest.facts
         if not altered or not plain.has(cell, distro, reached):
             return compare.suspects(here, None)
         healthy = plain.guest(cell, distro, reached)
-        told = compare.suspects(here, look(healthy))
+        told = compare.suspects(here, _without_login(look(healthy), here))
         of_facts = compare.facts(facts, healthy.facts)
         return (*told, *(fact for fact in of_facts if fact not in told))
     return ()
 
 
+def _as_altered(lab: Lab, cell: Cell, distro: Distro, state: str) -> Guest | None:
+    """A guest at *state*, or one that was altered there and then refused to be it; or None."""
+    try:
+        return lab.guest(cell, distro, state)
+    except GuestRefusal:
+        pass
+    try:
+        return lab.altered(cell, distro, state)
+    except GuestRefusal:
+        return None
+
+
 def look(guest: Guest) -> Look:
     """Everything that the collector notes on *guest*, which then ends."""
     try:
-        said = guest.user.run("env", "-0").stdout
+        try:
+            said = guest.user.run("env", "-0").stdout
+            limits = guest.user.sh("ulimit -a", check=False).stdout.splitlines()
+        except GuestRefusal:  # the user is not even let in
+            said, limits = "", []
         environ = dict(entry.split("=", 1) for entry in said.split("\0") if "=" in entry)
-        limits = guest.user.sh("ulimit -a", check=False).stdout.splitlines()
-        asked = {"environ": environ, "home": environ.get("HOME", ""), "limits": limits}
+        home = environ.get("HOME", f"/home/{guest.access.user}")
+        asked = {"environ": environ, "home": home, "limits": limits}
         return compare.look(run_script(
             guest.root, script("guest_collect.py", PACKAGE), json.dumps(asked),
             timeout=SECONDS * guest.scale,
         ))  # fmt: skip
     finally:
         guest.end()
+
+
+def _without_login(healthy: Look, here: Look) -> Look:
+    """*healthy* without what a login tells, where there was none *here*: that is nothing gone."""
+    login = ("login ", "limit ")
+    if any(key.startswith(login) for key in here):
+        return healthy
+    return {key: thing for key, thing in healthy.items() if not key.startswith(login)}

@@ -7,7 +7,7 @@ import pwd
 import subprocess
 
 SBIN = "/usr/local/sbin /usr/sbin /sbin /usr/local/bin /usr/bin /bin".split()
-LINES, WIDTH = 3, 100
+LINES, WIDTH = 3, 160
 
 found: "list[list[object]]" = []
 

@@ -25,7 +25,7 @@ CONFIGURATION = (
     "/usr/lib/environment.d /etc/systemd/logind.conf "
     "/etc/systemd/logind.conf.d /etc/cron.d /etc/crontab /var/spool/cron /etc/rc.local "
     "/etc/default/docker /etc/containerd /etc/fuse.conf /etc/nsswitch.conf /etc/bash.bashrc "
-    "/etc/profile /etc/passwd /etc/group /etc/skel"
+    "/etc/profile /etc/passwd /etc/group /etc/skel /etc/nologin"
 ).split()
 AT_HOME = (
     ".config/docker .config/systemd .config/environment.d .config/rootlesskit .docker/config.json "

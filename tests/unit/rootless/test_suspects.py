@@ -14,7 +14,7 @@ from harness.results.model import Row, Verdict
 from harness.results.run import HostInfo, RunInfo
 from harness.results.store import RunStore, load_run
 from harness.rootless.suspects import compare
-from harness.rootless.suspects.find import PACKAGE
+from harness.rootless.suspects.find import PACKAGE, _without_login
 
 HEALTHY = compare.look([
     ["program docker", "docker is /usr/bin/docker", False],
@@ -66,6 +66,14 @@ def test_a_thing_that_came_or_went_is_told_without_its_details() -> None:
     lost = dict(things)
     del lost["unit user@1000.service\tDelegate"]
     assert compare.suspects(lost, things) == ("gone: user@1000.service has Delegate=yes",)
+
+
+def test_where_nobody_is_let_in_no_variable_of_the_login_is_gone() -> None:
+    variable = compare.look([["login PATH", "the user's login has PATH=/bin", False]])
+    healthy = {**HEALTHY, **variable}
+    assert _without_login(healthy, HEALTHY) == HEALTHY
+    other = compare.look([["login LANG", "the user's login has LANG=C", False]])
+    assert _without_login(healthy, other) == healthy
 
 
 def test_the_odd_comes_first() -> None:

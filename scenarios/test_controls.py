@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.guest.guest import Guest
-from harness.rootless import rootful
+from harness.rootless import family, rootful
 from harness.rootless.audit import watch
 from harness.rootless.engine import Docker
 from harness.rootless.looking import ROOTFUL_SOCKET, Look, confinement, look, look_at
@@ -47,15 +47,13 @@ def test_rootful(guest: Guest, decide: Decider) -> None:
 
     rootful.start(guest, {"userns-remap": "default"})
     seen = look(guest, daemon, ROOTFUL_SOCKET, subject="userns-remap")
-    assert seen.report.test(4).passed, f"nothing is remapped: {seen.report}"
-    decide("R14", seen.verdict, str(seen.report))
+    decide("R14", family.of_remapped(seen), str(seen.report))
 
 
 def _as_member(guest: Guest) -> Look:
     """A container of the user as a member of the group docker, who afterwards is none."""
     user = guest.access.user
-    added = guest.root.run("usermod", "-aG", "docker", user, check=False)
-    assert added.ok, added.transcript
+    guest.root.run("usermod", "-aG", "docker", user)
     login = guest.new_login()
     try:
         member = Docker(login, "--host", f"unix://{ROOTFUL_SOCKET}")

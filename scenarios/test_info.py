@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from harness.errors import GuestRefusal
 from harness.guest.guest import Guest
 from harness.rootless import attempt
 from harness.rootless.engine import Docker
@@ -77,7 +78,9 @@ def test_container_from_outside(guest: Guest, docker: Docker, decide: Decider) -
     container = docker("run", "-d", "busybox", "sleep", "600").stdout.strip()
     pid = docker("inspect", "--format", "{{.State.Pid}}", container).stdout.strip()
     command = guest.root.run("cat", f"/proc/{pid}/cmdline").stdout
-    assert "sleep" in command, f"{pid} is {command!r}, not the container's init"
+    if "sleep" not in command:
+        raise GuestRefusal(f"the container's process, {pid}, is not what was asked to run",
+                           detail=f"{command!r}\n{docker('ps', '-a', check=False).transcript}")
     label = guest.root.run("cat", f"/proc/{pid}/attr/current", check=False)
     decide("M13.profile", confinement(label.stdout) if label.ok else "none", label)
     kept = guest.root.sh(KEPT_IN, pid)

@@ -10,8 +10,9 @@ import pytest
 
 from harness.distros.base import Distro
 from harness.guest.facts import version_tuple
+from harness.errors import GuestRefusal
 from harness.guest.guest import Guest
-from harness.guest.session import Result, Session
+from harness.guest.session import CommandFailed, Result, Session
 from harness.packages import manager
 from harness.rootless import attempt, engine, installing, looking, setuptool
 from harness.rootless.audit import watch
@@ -108,8 +109,10 @@ def docker_group_login(guest: Guest) -> Iterator[Session]:
     guest.root.run("usermod", "-aG", "docker", guest.access.user)
     login = guest.new_login()
     try:
-        may = login.run("test", "-w", "/var/run/docker.sock", check=False)
-        assert may.ok, f"the user may not write to the socket: {login.run('id').stdout}"
+        if not login.run("test", "-w", "/var/run/docker.sock", check=False).ok:
+            looked = login.sh("id; ls -lL /var/run/docker.sock", check=False)
+            raise GuestRefusal("the group docker may not use the system-wide daemon",
+                               detail=looked.transcript)  # fmt: skip
         yield login
     finally:
         login.close()
@@ -124,8 +127,7 @@ def test_switch_rootful_off(guest: Guest, decide: Decider, distro: Distro) -> No
         decide("D10", installing.outcome(guest, result), result.transcript)
         for hint, key in (("rootful-off", "D9.socket_left"), ("rootful-socket", "D9")):
             for command in distro.hint(hint).commands:
-                done = guest.root.run("sh", "-c", command, timeout=60, check=False)
-                assert done.ok, done.transcript
+                done = guest.root.run("sh", "-c", command, timeout=60)
             left = login.sh("ls -l /var/run/docker.sock", check=False)
             checked = setuptool.run(login, "check")
             evidence = f"{done.transcript}\n{left.transcript}\n{checked.transcript}"
@@ -166,13 +168,16 @@ def test_no_session(guest: Guest, decide: Decider) -> None:
     decide("D8.no_session", installing.outcome(guest, result), result.transcript)
 
     directory = installing.exports(result).get("XDG_RUNTIME_DIR", "")
-    assert directory, result.transcript
+    if not directory:
+        raise GuestRefusal("`install` does not say what XDG_RUNTIME_DIR to export",
+                           detail=result.transcript)  # fmt: skip
     started = through_su(
         guest, "env", f"XDG_RUNTIME_DIR={directory}", "sh", "-c",
         "PATH=/usr/bin:/sbin:/usr/sbin:$PATH setsid dockerd-rootless.sh "
         f"> {engine.MANUAL_LOG} 2>&1 < /dev/null & sleep 0.2",
     )  # fmt: skip
-    assert started.ok, started.transcript
+    if not started.ok:
+        raise CommandFailed(started)
     docker = Docker(guest.user, env={"DOCKER_HOST": f"unix://{directory}/docker.sock"})
     guest.wait_until(docker.answers, "an answer of the rootless daemon", engine.START_SECONDS)
     named = docker("info", "--format", "{{.CgroupDriver}}")

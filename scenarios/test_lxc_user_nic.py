@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.distros.base import Distro
+from harness.errors import GuestRefusal
 from harness.guest.guest import Guest
 from harness.packages import manager
 from harness.rootless import attempt, engine, kit
@@ -23,7 +24,8 @@ ADDRESS = "ip -4 -o address show dev \"$1\" | awk '{ sub(\"/.*\", \"\", $4); pri
 def start(guest: Guest) -> Attempt:
     """The daemon with lxc-user-nic for its network, wherever the distro keeps that."""
     binary = guest.facts.binary(NAME)
-    assert binary is not None, f"the package brings no {NAME}"
+    if binary is None:
+        raise GuestRefusal(f"the package brings no {NAME}")
     flags = f"--lxc-user-nic-binary={binary.path} --lxc-user-nic-bridge={BRIDGE}"
     return attempt.begin(guest, env={
         "DOCKERD_ROOTLESS_ROOTLESSKIT_NET": NAME, "DOCKERD_ROOTLESS_ROOTLESSKIT_FLAGS": flags,
@@ -43,7 +45,8 @@ def test_lxc_user_nic(guest: Guest, docker: Docker, distro: Distro, decide: Deci
     facts = guest.probe()
     guest.root.sh("systemctl start lxc-net.service")
     address = guest.root.sh(f"PATH=$PATH:/usr/sbin:/sbin; {ADDRESS}", BRIDGE).stdout.strip()
-    assert address, f"{BRIDGE} has no address"
+    if not address:
+        raise GuestRefusal(f"{BRIDGE} has no address")
 
     guest.root.write(ALLOWED, "")
     refused = start(guest)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from harness.errors import GuestRefusal, TestbedError
+from harness.errors import GuestRefusal
 from harness.guest.guest import Guest
 from harness.guest.session import CommandTimeout, Result, Session
 from harness.rootless import attempt, cable, kit
@@ -96,7 +96,7 @@ def serve(guest: Guest, docker: Docker) -> Result:
             runs = docker("inspect", "-f", "{{.State.Running}}", NAME, check=False)
             if runs.stdout.strip() != "true":  # it ended, so it was not slow
                 raise GuestRefusal(what, detail=f"{log}\n{runs.transcript}") from error
-            raise TestbedError(what, detail=log) from error
+            raise CommandTimeout(what, detail=log) from error
     return started
 
 

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from harness.distros.base import Distro
+from harness.errors import GuestRefusal
 from harness.guest.guest import Guest
 from harness.packages import manager
 from harness.rootless import engine, installing, setuptool
@@ -47,7 +48,9 @@ def test_check_without_rootlesskit(guest: Guest, decide: Decider, distro: Distro
     kept = packages.owner(tool)
     assert kept == engine_package, f"{engine_package} went with {package}: {removal}"
     gone = guest.root.sh("command -v rootlesskit docker-rootlesskit", check=False)
-    assert not gone.ok, gone.transcript
+    if gone.ok:
+        raise GuestRefusal(f"there is a rootlesskit without the package {package}",
+                           detail=gone.transcript)  # fmt: skip
 
     directory = installing.suite_layout(guest)
     result = setuptool.run(

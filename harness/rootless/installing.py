@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
+from harness.errors import GuestRefusal
 from harness.guest.guest import Guest
 from harness.guest.session import Session
 from harness.rootless import engine, setuptool
@@ -75,10 +76,12 @@ def show(root: Session, name: str) -> None:
 def suite_layout(guest: Guest) -> str:
     """Undo the repair of the layout: only the package's own files stay.
 
-    Returns the directory into which the package puts the setup tool.
+    Returns the directory into which the package puts the setup tool.  Raises
+    :class:`GuestRefusal` where there is none.
     """
     tool = guest.facts.setuptool
-    assert tool, "no setup tool is installed"
+    if not tool:
+        raise GuestRefusal(f"no package brings {setuptool.NAME}")
     directory = PurePosixPath(guest.root.run("readlink", "-f", tool).stdout.strip()).parent
     for name in (setuptool.NAME, "dockerd-rootless.sh"):
         link = str(PurePosixPath(tool).parent / name)

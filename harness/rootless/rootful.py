@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from harness.errors import GuestRefusal, TestbedError
+from harness.errors import GuestRefusal
 from harness.guest.guest import Guest
 from harness.guest.session import CommandTimeout
 from harness.rootless import engine
@@ -14,13 +14,16 @@ from harness.rootless.engine import Docker
 START_SECONDS = 60.0
 CONFIG = "/etc/docker/daemon.json"
 UNIT = "docker.service"
+# States of a unit that may yet come up.
+LATE = ("activating", "reloading", "")
 
 
 def start(guest: Guest, settings: Mapping[str, object] | None = None) -> Docker:
     """Start the system's daemon, or start it anew, with *settings* and the image.
 
-    Raises :class:`GuestRefusal` where its unit fails, and :class:`TestbedError` where it is only
-    late: it is a control, and says nothing without its answer.
+    Raises :class:`GuestRefusal` where its unit fails, or says that it is ready and nobody answers,
+    and :class:`CommandTimeout` where it is only late: it is a control, and says nothing without
+    its answer.
     """
     if settings is not None:
         guest.root.write(CONFIG, json.dumps(settings))
@@ -31,10 +34,17 @@ def start(guest: Guest, settings: Mapping[str, object] | None = None) -> Docker:
     try:
         guest.wait_until(daemon.answers, "the system's daemon", START_SECONDS)
     except CommandTimeout as error:
-        failed = guest.root.run("systemctl", "is-failed", UNIT, check=False)
-        if failed.ok:
-            log = guest.root.run("journalctl", "--no-pager", "-o", "cat", "-n", "40", "-u", UNIT)
-            raise GuestRefusal("the system's daemon does not start", detail=log.stdout) from error
-        raise TestbedError("the system's daemon does not start", detail=begun.transcript) from error
+        log = guest.root.run(
+            "journalctl", "--no-pager", "-o", "cat", "-n", "40", "-u", UNIT, check=False
+        ).stdout
+        shown = guest.root.run("systemctl", "show", "-p", "ActiveState", UNIT, check=False).stdout
+        state = shown.strip().removeprefix("ActiveState=")
+        if state == "active":
+            what = "the system's daemon runs and does not answer"
+            raise GuestRefusal(what, detail=log) from error
+        if state not in LATE:
+            raise GuestRefusal("the system's daemon does not start", detail=log) from error
+        detail = f"{begun.transcript}\n{log}"
+        raise CommandTimeout(f"the system's daemon: {error.what}", detail=detail) from error
     daemon.import_image()
     return daemon

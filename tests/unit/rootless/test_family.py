@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 import pytest
@@ -11,6 +11,7 @@ from harness.errors import GuestRefusal, TestbedError
 from harness.guest.facts import Facts
 from harness.packages import PackageManager
 from harness.rootless import family, system_containers
+from harness.rootless.audit import AuditReport, AuditTest, Evidence
 from harness.rootless.expectations import predict
 from harness.rootless.expectations.examples import NOT_ROOTLESS, PACKAGES, ROOTLESS
 from harness.rootless.looking import Look
@@ -113,3 +114,26 @@ def test_a_container_that_does_not_run_is_an_observation() -> None:
     observed, evidence = family.verdict(run)
     assert observed == "does not run"
     assert "EPERM" in evidence
+
+
+@dataclass(frozen=True)
+class Report:
+    verdict: str
+    remapped: bool
+
+    def test(self, number: int) -> AuditTest:
+        assert number == 4
+        return AuditTest(4, "ids", self.remapped, "")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "remapped", "answer"),
+    [("not rootless", True, "not rootless"), ("rootless", True, "rootless"),
+     ("not rootless", False, "nothing is remapped")],
+)  # fmt: skip
+def test_an_engine_that_ignores_that_ids_are_to_be_remapped(
+    verdict: str, remapped: bool, answer: str
+) -> None:
+    seen = Look(cast(Evidence, None), cast(AuditReport, Report(verdict, remapped)))
+    assert family.verdict(lambda: seen, family.of_remapped)[0] == answer
+    assert family.verdict(lambda: seen)[0] == verdict

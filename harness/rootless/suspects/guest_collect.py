@@ -16,11 +16,14 @@ from harness.rootless.suspects.guest_programs import look as look_at_programs
 from harness.rootless.suspects.guest_running import look as look_at_what_runs
 from harness.rootless.suspects.guest_settings import look as look_at_settings
 
+USUAL = "/usr/local/bin:/usr/bin:/bin"  # where there is no login to ask
+
 
 def main() -> None:
     asked = json.loads(sys.argv[1])
     environ = asked["environ"]
-    look_at_programs([d for d in environ.get("PATH", "").split(":") if d.startswith("/")])
+    path = environ.get("PATH", USUAL)
+    look_at_programs([d for d in path.split(":") if d.startswith("/")])
     look_at_settings(environ, asked["home"], asked["limits"])
     look_at_the_kernel()
     look_at_what_runs()

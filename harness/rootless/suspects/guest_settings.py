@@ -85,8 +85,8 @@ def files(places: "list[str]") -> None:
         said = words(content)
         text = f"{path}: {said}" if said else f"{path} says nothing"
         odd = path not in owners and path.startswith(UNOWNED)
-        odd = odd or (path in USUALLY_EMPTY and bool(said)) or path.endswith("daemon.json")
-        odd = odd or OVERRIDE.match(path) is not None
+        odd = odd or (path in USUALLY_EMPTY and bool(said)) or OVERRIDE.match(path) is not None
+        odd = odd or path.endswith(("daemon.json", "/nologin"))
         key = hashlib.sha256(content).hexdigest() + oct(status.st_mode) + str(status.st_uid)
         note("file " + path, text, odd, key)
 

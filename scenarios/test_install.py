@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from harness.distros.base import Distro
-from harness.guest.facts import version_tuple
 from harness.errors import GuestRefusal
+from harness.guest.facts import version_tuple
 from harness.guest.guest import Guest
 from harness.guest.session import CommandFailed, Result, Session
 from harness.packages import manager

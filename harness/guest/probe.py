@@ -7,11 +7,12 @@ import json
 from importlib import resources
 from typing import Any, Protocol
 
-from harness.errors import TestbedError
+from harness.errors import GuestRefusal, TestbedError
 from harness.guest import probe_parse
 from harness.guest.facts import Facts
 
 TIMEOUT = 60.0
+CONTROL = ("python3", "-I", "-c", "print('as it should')")
 # The guest has no harness: a script's modules are there under their names before it asks for them.
 LOADER = """import sys, types
 for name, source in MODULES.items():
@@ -42,10 +43,28 @@ class Session(Protocol):
 
 
 def probe(user: Session, root: Session, user_name: str) -> Facts:
-    """The facts of the guest as ``user_name`` meets them; reads, and changes nothing."""
-    login = run_script(user, script("probe_login.py"))
+    """The facts of the guest as ``user_name`` meets them; reads, and changes nothing.
+
+    Raises :class:`GuestRefusal` where the user's logins do not run what root's do: a shell that
+    refuses, or says something of its own, a PATH that leads nowhere.
+    """
+    login = _login(user, root, user_name)
     seen = run_script(root, script("probe_root.py"), json.dumps({**login, "user": user_name}))
     return probe_parse.facts(user_name, login, seen)
+
+
+def _login(user: Session, root: Session, user_name: str) -> Any:
+    try:
+        return run_script(user, script("probe_login.py"))
+    except TestbedError as error:
+        of_root, of_user = (session.run(*CONTROL, check=False) for session in (root, user))
+        if of_root.stdout.strip() != "as it should" or of_user.stdout == of_root.stdout:
+            raise
+        raise GuestRefusal(
+            f"logins of {user_name} do not run what those of root do",
+            detail=f"`{CONTROL[0]} ...` exited with {of_user.exit_status}: "
+            f"{of_user.stdout.strip()} {of_user.stderr.strip()}"[-2000:],
+        ) from error
 
 
 def script(name: str, package: str = "harness.guest") -> str:

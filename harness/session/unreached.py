@@ -48,6 +48,10 @@ def decide_unreached(
 def _row(lab: Lab, cell: Cell, row: Row, known: Sequence[KnownIssue]) -> list[Row]:
     distro = registry.of(cell)
     said = GuestRefusal(row.note)
+    # Of the state that was refused, which is where to look for what is at fault.
+    decider = Decider(
+        Context(cell, distro, row.scenario, row.state, (KEY,), known, row.reproduce)
+    )
     for state in reversed(STATES[: STATES.index(row.state) + 1]):
         try:
             guest = lab.guest(cell, distro, state)
@@ -55,10 +59,9 @@ def _row(lab: Lab, cell: Cell, row: Row, known: Sequence[KnownIssue]) -> list[Ro
             said = refusal
             continue
         guest.end()
-        # Of the state that was refused, which is where to look for what is at fault.
-        context = Context(cell, distro, row.scenario, row.state, (KEY,), known, row.reproduce)
-        decider = Decider(context)
         decider.facts = guest.facts
         decider(KEY, False, f"{said.what}\n{said.detail}")
         return decider.rows
-    return []
+    # Not even the first state, so there are no facts that could explain it.
+    decider.conclude(Verdict.VIOLATED, observed=said.what, evidence=said.detail)
+    return decider.rows

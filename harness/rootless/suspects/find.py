@@ -63,11 +63,11 @@ def look(guest: Guest) -> Look:
         try:
             said = guest.user.run("env", "-0").stdout
             limits = guest.user.sh("ulimit -a", check=False).stdout.splitlines()
-        except GuestRefusal:  # the user is not even let in
+        except GuestRefusal:  # the user is not let in, or nothing runs there
             said, limits = "", []
         environ = dict(entry.split("=", 1) for entry in said.split("\0") if "=" in entry)
         home = environ.get("HOME", f"/home/{guest.access.user}")
-        asked = {"environ": environ, "home": home, "limits": limits}
+        asked = {"user": guest.access.user, "environ": environ, "home": home, "limits": limits}
         return compare.look(run_script(
             guest.root, script("guest_collect.py", PACKAGE), json.dumps(asked),
             timeout=SECONDS * guest.scale,

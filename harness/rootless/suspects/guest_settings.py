@@ -5,6 +5,7 @@
 import contextlib
 import hashlib
 import os
+import pwd
 import re
 import stat
 
@@ -62,6 +63,17 @@ def look(environ: "dict[str, str]", home: str, limits: "list[str]") -> None:
     at_home = [os.path.join(home, name) for name in ("", *OF_THE_USER)]
     permissions([*PRIVATE, *at_home, *([runtime] if runtime else [])])
     room(["/", "/tmp", home, "/run", *([runtime] if runtime else [])])
+
+
+def account(user: str) -> None:
+    """Note what the user is, and whether the password or the account has run out."""
+    with contextlib.suppress(KeyError):
+        told = ":".join(map(str, pwd.getpwnam(user)[2:]))
+        note("account", f"the account {user} is {told}")
+    for line in read("/etc/shadow").decode("utf-8", "replace").splitlines():
+        name, _, *times = line.split(":")
+        if name == user:
+            note("expiry", f"the account {user} ages by {':'.join(times)}")
 
 
 def files(places: "list[str]") -> None:

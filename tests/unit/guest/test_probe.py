@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from harness.errors import TestbedError
+from harness.errors import GuestRefusal, TestbedError
 from harness.guest import guest_files, probe_parse
 from harness.guest.capabilities import mask_names, xattr_text
 from harness.guest.facts import Facts, IdRange
@@ -250,3 +250,24 @@ def test_a_script_that_fails_shows_its_last_words() -> None:
     with pytest.raises(TestbedError) as caught:
         run_script(Canned(Answer(1, stderr="ImportError: no json")), script("probe_login.py"))
     assert "ImportError: no json" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Answer(1, "This account is currently not available.\n"), Answer(127, "", "env: not found"),
+     Answer(0, "Welcome!\nas it should\n")],
+)  # fmt: skip
+def test_logins_of_the_user_that_run_nothing_are_the_guests(answer: Answer) -> None:
+    with pytest.raises(GuestRefusal, match="logins of tester do not run"):
+        probe(Canned(answer), Local(), "tester")
+
+
+@pytest.mark.parametrize("of_user", [Canned(Answer(127)), Canned(Answer(0, "as it should\n"))])
+def test_without_a_control_it_is_the_test_bed(of_user: Canned) -> None:
+    with pytest.raises(TestbedError):
+        probe(of_user, Canned(Answer(127)), "tester")
+
+
+def test_a_probe_that_fails_by_itself_is_the_test_beds() -> None:
+    with pytest.raises(TestbedError, match="failed"):
+        probe(Canned(Answer(0, "as it should\n")), Local(), "tester")

@@ -110,6 +110,7 @@ def test_facts_that_differ_are_told(debian_12: Facts) -> None:
 
 def test_the_collector_runs_on_any_linux() -> None:
     asked = json.dumps({
+        "user": "root",
         "home": "/nonexistent", "environ": {"PATH": "/usr/bin:/bin", "LD_X": "1"},
         "limits": ["open files    (-n) 64"],
     })  # fmt: skip

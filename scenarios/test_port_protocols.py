@@ -135,6 +135,16 @@ def opened(guest: Guest) -> Result:
     )  # fmt: skip
 
 
+def whose_let_in(guest: Guest) -> tuple[str, str]:
+    """:func:`whose`, through a hole in the firewall if need be: that is for P15.elsewhere."""
+    seen, evidence = whose(guest)
+    if seen != NO_ANSWER:
+        return seen, evidence
+    hole = opened(guest)
+    seen, again = whose(guest)
+    return seen, f"{again}\n{hole.transcript}\n{evidence}"
+
+
 @pytest.mark.claims("P15.udp", "P15.tcp6", "P15.elsewhere", "P15.source", "P15.udp_low_port")
 def test_protocols(guest: Guest, docker: Docker, decide: Decider) -> None:
     """UDP is served as TCP is, IPv6 as IPv4, other machines as this one, and the container does
@@ -184,5 +194,5 @@ def test_port_driver_slirp4netns(guest: Guest, docker: Docker, decide: Decider) 
     decide("P15.exit_slirp4netns", low.exit_status, low)
     cable.lay(guest)
     started = serve(guest, docker)
-    seen, evidence = whose(guest) if started.ok else (word(started, started), "")
+    seen, evidence = whose_let_in(guest) if started.ok else (word(started, started), "")
     decide("P15.source_slirp4netns", seen, f"{started.stderr}\n{evidence}")

@@ -12,7 +12,7 @@ from harness.distros.base import Distro
 from harness.errors import GuestRefusal
 from harness.guest.facts import version_tuple
 from harness.guest.guest import Guest
-from harness.guest.session import CommandFailed, Result, Session
+from harness.guest.session import CommandFailed, CommandTimeout, Result, Session
 from harness.packages import manager
 from harness.rootless import attempt, engine, installing, looking, setuptool
 from harness.rootless.audit import watch
@@ -179,7 +179,10 @@ def test_no_session(guest: Guest, decide: Decider) -> None:
     if not started.ok:
         raise CommandFailed(started)
     docker = Docker(guest.user, env={"DOCKER_HOST": f"unix://{directory}/docker.sock"})
-    guest.wait_until(docker.answers, "an answer of the rootless daemon", engine.START_SECONDS)
+    try:
+        guest.wait_until(docker.answers, "an answer of the rootless daemon", engine.START_SECONDS)
+    except CommandTimeout as error:
+        raise GuestRefusal(error.what, detail=engine.daemon_log(guest)) from error
     named = docker("info", "--format", "{{.CgroupDriver}}")
     decide("M25.no_session", named.stdout.strip(), named)
     docker.import_image()

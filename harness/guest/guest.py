@@ -15,6 +15,7 @@ from tenacity import (
     retry_if_exception,
     retry_if_result,
     stop_after_delay,
+    wait_chain,
     wait_fixed,
 )
 
@@ -28,6 +29,7 @@ from harness.guest.session import CommandTimeout
 from harness.hypervisor.machine import Machine
 
 SSH_SECONDS = 60.0  # from power-on to an answer, with hardware acceleration
+OFTEN, SELDOM = 50, 3.0  # polls, and seconds between the later ones
 CMDLINE_FILE = "/etc/kernel/cmdline"
 _NOT_YET = (OSError, EOFError, paramiko.SSHException)  # what a guest without sshd answers with
 
@@ -162,10 +164,15 @@ class Guest:
     def wait_until(
         self, ready: Callable[[], bool], what: str, seconds: float, pause: float = 0.2
     ) -> None:
-        """Poll *ready* for at most *seconds* (scaled).  Raises :class:`CommandTimeout`."""
+        """Poll *ready* for at most *seconds* (scaled).  Raises :class:`CommandTimeout`.
+
+        Soon it asks less often: a guest that is asked all the time never idles, and whether one
+        does tells a thing that hangs from a host that is slow.
+        """
         limit = seconds * self.scale
         retrying = Retrying(
-            stop=stop_after_delay(limit), wait=wait_fixed(pause),
+            stop=stop_after_delay(limit),
+            wait=wait_chain(*[wait_fixed(pause)] * OFTEN, wait_fixed(max(pause, SELDOM))),
             retry=retry_if_result(lambda done: not done), before=lambda _: self.check_alive(),
         )  # fmt: skip
         try:

@@ -16,15 +16,20 @@ from harness.rootless.expectations import requirements, start
 from harness.rootless.setuptool import ToolResult
 
 # Ends when the daemon answers, or when dockerd-rootless.sh does; prints the log either way.
-# Soon it asks less often, as Guest.wait_until does.
+# Soon it asks less often, as Guest.wait_until does.  One that says that it listens, and is not
+# there for twenty asks after that, is not slow.
 _START = """
 log="$HOME/$1"; shift
 setsid dockerd-rootless.sh "$@" > "$log" 2>&1 < /dev/null &
 pid=$!
-asked=0
+asked=0 silent=0
 while kill -0 "$pid" 2> /dev/null; do
     if docker version > /dev/null 2>&1; then echo "the daemon answers"; exit 0; fi
     asked=$((asked + 1))
+    if grep -q "API listen on" "$log"; then silent=$((silent + 1)); fi
+    if [ "$silent" -gt 20 ]; then
+        echo "the daemon listens and does not answer"; cat "$log"; exit 1
+    fi
     if [ "$asked" -lt 50 ]; then sleep 0.3; else sleep 3; fi
 done
 wait "$pid"
@@ -32,6 +37,8 @@ echo "dockerd-rootless.sh ended with $?"
 cat "$log"
 exit 1
 """
+
+SILENT = "the daemon listens and does not answer"
 
 # What comes with whatever `check` finds missing, where it can be installed and where not.
 ANNOUNCED = (
@@ -87,6 +94,8 @@ def words_of_start(result: Result) -> str:
     """How :data:`_START` ended, in the words of start.py."""
     if result.ok:
         return "starts"
+    if SILENT in result.stdout.splitlines():
+        return "fails: no answer"
     return f"fails: {start.reason_in(result.stdout + result.stderr) or 'unknown reason'}"
 
 

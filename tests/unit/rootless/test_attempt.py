@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -123,3 +128,26 @@ def test_a_containerd_that_never_said_anything_is_not_slow(debian_12: Facts) -> 
 def test_a_start_that_fails_by_itself_is_not_repeated(debian_12: Facts) -> None:
     failed = Result(("start",), 1, "No subuid ranges found", "", 1.0)
     assert attempt.begin(guest(debian_12, failed, STARTED)).outcome == "fails: subuid"
+
+
+@pytest.mark.parametrize(
+    ("daemon", "client", "words"),
+    [
+        ("echo 'API listen on /elsewhere'; exec /bin/sleep 20", "exit 1", "fails: no answer"),
+        ("exec /bin/sleep 20", 'test -e "$HOME/asked" || { : > "$HOME/asked"; exit 1; }', "starts"),
+        ("echo 'rootlesskit needs to be installed'; exit 1", "exit 1", "fails: rootlesskit"),
+    ],
+)
+def test_how_a_start_ends(daemon: str, client: str, words: str, tmp_path: Path) -> None:
+    for name, text in (("dockerd-rootless.sh", daemon), ("docker", client), ("sleep", "true"),
+                       ("setsid", 'echo $$ > "$HOME/pid"; exec "$@"')):  # fmt: skip
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run(
+        ["sh", "-c", attempt._START, "sh", "log"], capture_output=True, text=True, check=False,
+        env={"HOME": str(tmp_path), "PATH": f"{tmp_path}:/usr/bin:/bin"},
+    )  # fmt: skip
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
+    result = Result(("sh",), done.returncode, done.stdout, done.stderr, 0.1)
+    assert attempt.words_of_start(result) == words

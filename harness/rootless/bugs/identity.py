@@ -14,6 +14,8 @@ from harness.rootless.inducers import CannotInduce
 
 NOBODY = 65534
 FEW = 1000
+# Before glibc 2.34 what runs goes on with the nsswitch.conf that it was started with, and a logind
+# that cannot name the user gives no XDG_RUNTIME_DIR.
 _ELSEWHERE = """
 set -e
 mkdir -p /var/lib/extrausers
@@ -22,6 +24,7 @@ for file in passwd shadow; do
     sed -i "/^$1:/d" "/etc/$file"
     sed -i "s/^$file:.*/$file: files extrausers/" /etc/nsswitch.conf
 done
+systemctl restart systemd-logind.service
 ! grep "^$1:" /etc/passwd
 getent passwd "$1"
 """

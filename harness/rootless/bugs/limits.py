@@ -138,7 +138,7 @@ add(Bug(
     trait="Delegate=memory pids for user@.service",
     induce=_keep_cpu,
     attempt=acts.run_container("--cpus=0.5"),
-    symptom=r"NanoCPUs can not be set",
+    symptom=r"NanoCPUs can not be set|/cpu\.max: no such file or directory",
     healthy=acts.RAN,
     cure=_delegate,
     cured_by="the manual's Delegate= drop-in, and a new login",

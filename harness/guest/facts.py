@@ -62,7 +62,7 @@ class Facts:
     overlay_in_userns: bool  # a trial mount in a user namespace worked
     fuse_device: bool  # /dev/fuse can be opened by the user
     packages: Mapping[str, str]  # name → version, those that matter here
-    engine: str  # dockerd's version, "" for none
+    engine: str  # dockerd's version, its package's where it does not run; "" for none
     rootlesskit: str
     slirp4netns: str
     slirp4netns_netns_type: bool  # its --help names --netns-type (0.4.0 or newer)

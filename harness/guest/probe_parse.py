@@ -30,6 +30,8 @@ def facts(user: str, login: Mapping[str, Any], root: Mapping[str, Any]) -> Facts
     """``login`` and ``root`` are the JSON of ``probe_login.py`` and ``probe_root.py``."""
     commands = _Commands(root["commands"])
     owners = _owners(commands, root["spellings"])
+    binaries = {name: _binary(raw, owners) for name, raw in root["binaries"].items()}
+    packages = _packages(commands)
     on_v2 = bool(root["cgroup_v2"])
     return Facts(
         kernel=root["kernel"],
@@ -46,15 +48,15 @@ def facts(user: str, login: Mapping[str, Any], root: Mapping[str, Any]) -> Facts
         sysctls={k: None if v is None else " ".join(v.split()) for k, v in root["sysctls"].items()},
         subuid=id_ranges(root["subuid"] or "", user, login["uid"]),
         subgid=id_ranges(root["subgid"] or "", user, login["uid"]),
-        binaries={name: _binary(raw, owners) for name, raw in root["binaries"].items()},
+        binaries=binaries,
         modules=_modules(root),
         modules_blocked=_blocked(commands),
         iptables=_iptables(commands.good("iptables")),
         lsms=_lsms(root),
         overlay_in_userns=login["overlay_in_userns"],
         fuse_device=login["fuse_device"],
-        packages=_packages(commands),
-        engine=_version(commands.good("dockerd")),
+        packages=packages,
+        engine=_version(commands.good("dockerd")) or _packaged(binaries["dockerd"], packages),
         rootlesskit=_version(commands.good("rootlesskit")),
         slirp4netns=_version(commands.good("slirp4netns")),
         slirp4netns_netns_type="--netns-type" in commands.any("slirp4netns help"),
@@ -126,6 +128,12 @@ def _number(text: str) -> int:
 def _version(text: str) -> str:
     found = re.search(r"version v?([^\s,]+)", text)  # Docker version 20.10.24+dfsg1, build 5d6d
     return found.group(1) if found else ""
+
+
+def _packaged(binary: Binary | None, packages: Mapping[str, str]) -> str:
+    """The version of what is installed but does not run: ``5:20.10.24+dfsg1-1+b3`` of its package."""
+    version = packages.get(binary.package, "") if binary else ""
+    return re.sub(r"-[^-]*$", "", version.rpartition(":")[2])
 
 
 def _iptables(text: str) -> str:

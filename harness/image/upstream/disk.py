@@ -72,7 +72,11 @@ def _qcow2(path: Path) -> None:
                          hint="an image must be one file; a backing file can be any file here")
     if crypt:
         raise UsageError(f"{path.name} is an encrypted qcow2: refused")
-    if version == 3 and struct.unpack_from(">Q", head, 72)[0] & 4:
+    incompatible = struct.unpack_from(">Q", head, 72)[0] if version == 3 else 0
+    if incompatible & 2:
+        raise UsageError(f"{path.name} is a qcow2 that says of itself that it is corrupt: refused",
+                         hint="fetch it again, or report it to whoever publishes it")
+    if incompatible & 4:
         raise UsageError(f"{path.name} is a qcow2 with an external data file: refused",
                          hint="an image must be one file; a data file can be any file here")
     _check_size(path, size)

@@ -271,3 +271,10 @@ def test_without_a_control_it_is_the_test_bed(of_user: Canned) -> None:
 def test_a_probe_that_fails_by_itself_is_the_test_beds() -> None:
     with pytest.raises(TestbedError, match="failed"):
         probe(Canned(Answer(0, "as it should\n")), Local(), "tester")
+
+
+def test_an_engine_that_is_installed_but_does_not_run(raw: Any) -> None:
+    raw["root"]["commands"]["dockerd"] = [2, "runtime: failed to create new OS thread"]
+    assert read(raw).engine == "20.10.24+dfsg1"
+    raw["root"]["binaries"]["dockerd"] = None
+    assert read(raw).engine == ""

@@ -224,6 +224,14 @@ def test_a_qcow2_with_an_external_data_file(run: Run, tmp_path: Path) -> None:
     assert "with an external data file: refused" in refused(run, path.read_bytes(), "qcow2")
 
 
+def test_a_qcow2_that_says_that_it_is_corrupt(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "disk.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", path, "1M"], check=True)
+    disk = bytearray(path.read_bytes())
+    disk[79] |= 2
+    assert "that it is corrupt: refused" in refused(run, bytes(disk), "qcow2")
+
+
 def test_an_encrypted_qcow2(run: Run, tmp_path: Path) -> None:
     data = bytearray(made(tmp_path, "qcow2"))
     data[32:36] = struct.pack(">I", 1)

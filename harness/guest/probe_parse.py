@@ -131,7 +131,7 @@ def _version(text: str) -> str:
 
 
 def _packaged(binary: Binary | None, packages: Mapping[str, str]) -> str:
-    """The version of what is installed but does not run: ``5:20.10.24+dfsg1-1+b3`` of its package."""
+    """The version of what is installed but does not run: its package has 5:20.10.24+dfsg1-1+b3."""
     version = packages.get(binary.package, "") if binary else ""
     return re.sub(r"-[^-]*$", "", version.rpartition(":")[2])
 

@@ -38,6 +38,7 @@ def test_podman(guest: Guest, distro: Distro, decide: Decider) -> None:
         _decide(guest, decide, "R8", "Podman run by a user",
                 lambda: family.podman(guest.user, "--network", network))  # fmt: skip
         guest.user.run("podman", "kill", CONTAINER, check=False)
+        guest.user.run("podman", "rm", "-f", CONTAINER, check=False)
     if "buildah" in installed:
         _decide(guest, decide, "R9.buildah", "Buildah run by a user",
                 lambda: family.buildah(guest, guest.user))  # fmt: skip

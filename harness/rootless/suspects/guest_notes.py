@@ -4,10 +4,13 @@
 
 import os
 import pwd
+import re
 import subprocess
 
 SBIN = "/usr/local/sbin /usr/sbin /sbin /usr/local/bin /usr/bin /bin".split()
 LINES, WIDTH = 3, 160
+# What is there and not seen, such as the line ends of another system.
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\xa0\u200b-\u200f\ufeff]")
 
 found: "list[list[object]]" = []
 
@@ -40,10 +43,14 @@ def read(path: str) -> bytes:
 
 def words(content: bytes) -> str:
     """The first lines that say something."""
-    lines = [line.strip() for line in content.decode("utf-8", "replace").splitlines()]
-    said = [line[:WIDTH] for line in lines if line and line[0] not in "#;"]
+    lines = [line.strip(" \t") for line in content.decode("utf-8", "replace").split("\n")]
+    said = [CONTROL.sub(_shown, line)[:WIDTH] for line in lines if line and line[0] not in "#;"]
     more = " ..." if len(said) > LINES else ""
     return " | ".join(said[:LINES]) + more
+
+
+def _shown(match: "re.Match[str]") -> str:
+    return repr(match.group())[1:-1]
 
 
 def owner(uid: int) -> str:

@@ -1,5 +1,5 @@
 # Python 3.6, few imports (each costs time under emulation): see guest_collect.
-# ruff: noqa: PTH110, PTH113, PTH116, PTH118, PTH119, SIM905
+# ruff: noqa: PTH110, PTH112, PTH113, PTH116, PTH118, PTH119, PTH208, SIM905
 """Runs in the guest: programs, where they are, with what power, and from which package."""
 
 import hashlib
@@ -36,6 +36,33 @@ def look(path: "list[str]") -> None:
             note("owner " + each, f"{each} belongs to no package", True)
     if owners:
         changed(paths, sorted(set(owners.values())))
+    others()
+    by_hand()
+
+
+def others() -> None:
+    """Note other programs that are nobody's or have privilege: they may be a container engine's."""
+    for directory in sorted({os.path.realpath(each) for each in SBIN if os.path.isdir(each)}):
+        for name in sorted(os.listdir(directory)):
+            path = os.path.join(directory, name)
+            if name in PROGRAMS or not os.path.isfile(path):
+                continue
+            mode = os.stat(path).st_mode
+            if "/local/" in path:
+                note("program " + path, path + " is there")
+            if mode & (stat.S_ISUID | stat.S_ISGID):
+                note("power " + path, f"{path} has mode {stat.S_IMODE(mode):o}")
+
+
+def by_hand() -> None:
+    """Note what dpkg was told to do otherwise than the packages say."""
+    for line in read("/var/lib/dpkg/statoverride").decode("utf-8", "replace").splitlines():
+        who, group, mode, path = line.split(" ", 3)
+        note("override " + path, f"dpkg-statoverride gives {path} to {who}:{group}, mode {mode}")
+    lines = read("/var/lib/dpkg/diversions").decode("utf-8", "replace").splitlines()
+    for source, target, package in zip(lines[::3], lines[1::3], lines[2::3]):  # noqa: B905
+        if package == ":":
+            note("diversion " + source, f"dpkg-divert puts {source} to {target}", True)
 
 
 def programs(directories: "list[str]") -> "list[str]":

@@ -15,6 +15,7 @@ from harness.results.run import HostInfo, RunInfo
 from harness.results.store import RunStore, load_run
 from harness.rootless.suspects import compare
 from harness.rootless.suspects.find import PACKAGE, _without_login
+from harness.rootless.suspects.guest_notes import words
 
 HEALTHY = compare.look([
     ["program docker", "docker is /usr/bin/docker", False],
@@ -148,3 +149,8 @@ def test_findings_of_one_cell_and_state_get_them(tmp_path: Path) -> None:
     store.add_rows(*rows)
     store.add_suspects("debian-12/x86_64", "daemon", ("the cat",))
     assert [row.suspects for row in load_run(tmp_path).rows] == [("the cat",), (), (), ()]
+
+
+def test_what_is_not_seen_in_a_line_is_shown() -> None:
+    assert words(b"# ids\r\ntester:100000:65536\r\n") == "tester:100000:65536\\r"
+    assert words("\ufeffroot\u200b\xa0x\tfirst".encode()) == "\\ufeffroot\\u200b\\xa0x\tfirst"

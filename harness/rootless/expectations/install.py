@@ -28,15 +28,19 @@ def _because(facts: Facts) -> str:
     )
 
 
-def _needs_install(function: Rule) -> Rule:
+def _needs_install(function: Rule, *, force: bool = False) -> Rule:
     def guarded(facts: Facts) -> Prediction:
-        outcome = requirements.install(facts, force=True)
+        outcome = requirements.install(facts, force=force)
         if outcome not in DONE:
             return not_applicable(f"install does not succeed here: {outcome}")
         return function(facts)
 
     guarded.__doc__ = function.__doc__
     return needs_tool(guarded)
+
+
+def _needs_forced_install(function: Rule) -> Rule:
+    return _needs_install(function, force=True)
 
 
 def needs_unit(function: Rule) -> Rule:
@@ -231,7 +235,7 @@ def forced(facts: Facts) -> Prediction:
 
 
 @rule("D11", source=INSTALL)
-@_needs_install
+@_needs_forced_install
 def rootful_stays(facts: Facts) -> Prediction:
     """`docker -c default info` as root after `install --force`: ``rootful`` if it answers and
     SecurityOptions lack ``rootless``."""

@@ -49,6 +49,7 @@ SETUPTOOL_DIRS = [
     "/usr/libexec/docker",
     "/usr/lib/docker",
 ]
+NOT_STARTED = 127  # as a shell has it
 DEADLINE = 20.0  # seconds for all commands together
 
 
@@ -80,9 +81,9 @@ def start(argv: "list[str]") -> "tuple[subprocess.Popen[bytes], Any] | None":
 
 
 def finish(job: "tuple[subprocess.Popen[bytes], Any] | None", deadline: float) -> "list[Any]":
-    """The exit status and the output; 127 and nothing for what could not start."""
+    """The exit status and the output; NOT_STARTED and nothing for what could not start."""
     if job is None:
-        return [127, ""]
+        return [NOT_STARTED, ""]
     process, out = job
     try:
         process.wait(timeout=max(0.1, deadline - time.monotonic()))
@@ -179,8 +180,10 @@ def main() -> None:
         "lingering": os.path.exists("/var/lib/systemd/linger/" + login["user"]),
     }
     done = {key: finish(job, deadline) for key, job in running.items()}
-    for name in versions:  # alone: all at once may have been too many tasks for this user
-        if done[name][0] != 0 and time.monotonic() < deadline:
+    for name, (status, _) in list(done.items()):
+        # alone: all at once may have been too many tasks for this user
+        failed = status == NOT_STARTED or (status != 0 and name in versions)
+        if failed and time.monotonic() < deadline:
             done[name] = finish(start(commands[name]), deadline)
     gathered["commands"] = done
     print(json.dumps(gathered))

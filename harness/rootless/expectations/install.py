@@ -84,7 +84,8 @@ def exit_status(facts: Facts) -> Prediction:
 @rule("P13.unit", source=f"{PHOTON}, 'Usage'")
 @needs_unit
 def unit_state(facts: Facts) -> Prediction:
-    """`systemctl --user is-active docker` after `install`."""
+    """`ActiveState` of the unit after `install`; where that failed and systemd has started the unit
+    again since, it says so."""
     return Prediction("active", _because(facts))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import functools
+import hashlib
 import json
 from importlib import resources
 from typing import Any, Protocol
@@ -73,6 +75,14 @@ def script(name: str, package: str = "harness.guest") -> str:
     modules: dict[str, str] = {}
     _carry(text, modules)
     return f"MODULES = {modules!r}\n{LOADER}{text}" if modules else text
+
+
+@functools.cache
+def definition() -> str:
+    """The digest of all that makes facts: those of another one may say something else."""
+    scripts = [script(name) for name in ("probe_login.py", "probe_root.py")]
+    readers = [_source(name, "harness.guest") for name in ("probe_parse.py", "facts.py")]
+    return hashlib.sha256("\0".join(scripts + readers).encode()).hexdigest()
 
 
 def _source(name: str, package: str) -> str:

@@ -14,6 +14,7 @@ from filelock import Timeout
 
 from harness.distros.base import Distro
 from harness.errors import GuestRefusal, RestoreError, TestbedError
+from harness.guest import probe
 from harness.guest.guest import Guest
 from harness.hypervisor.saved import SavedState
 from harness.image.model import Image
@@ -71,7 +72,7 @@ class Lab(Machines):
         made_of: list[object] = [
             SCHEMA, image.digest, chosen.kind, chosen.without,
             self.options.memory, self.options.vcpus, " ".join(arguments).strip(),
-            self.connection().versions()["qemu"], self.options.uri,
+            self.connection().versions()["qemu"], self.options.uri, probe.definition(),
         ]  # fmt: skip
         if boots := self.firmware(image):
             made_of += [boots, asdict(image.hardware), msgspec.to_builtins(image.fixes)]

@@ -44,6 +44,13 @@ def _asks_for_names(facts: Facts) -> str:
     return ""
 
 
+def _drops_repeated(facts: Facts) -> str:
+    """rootless-containers/rootlesskit#369, where ``getsubids`` is asked; shadow has it since 4.9."""
+    if rootlesskit_at_least(facts, "1.1.1"):
+        return f"rootlesskit {facts.rootlesskit} drops what getsubids says twice, since 1.1.1"
+    return ""
+
+
 def _give_ids(case: Case, count: int) -> str:
     start = case.facts.subuid[0].start
     line = f"{case.guest.access.user}:{start}:{count}\n"
@@ -87,6 +94,7 @@ add(Bug(
     cure=acts.as_root("sort -u -o /etc/subuid /etc/subuid; cat /etc/subuid"),
     cured_by="one line a user",
     cannot=_no_ids,
+    fixed=_drops_repeated,
 ))  # fmt: skip
 
 add(Bug(

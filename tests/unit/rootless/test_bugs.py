@@ -85,6 +85,7 @@ def test_an_unknown_name_is_told_the_nearest_or_all() -> None:
         ("user-not-local", {}, NOT_REPRODUCED),
         ("subuid-twice", {}, REPRODUCED),
         ("subuid-twice", {"subordinate-uids": "none"}, CANNOT),
+        ("subuid-twice", {"rootlesskit-version": "1.1.1"}, NOT_REPRODUCED),
         ("tool-beside-itself", {}, REPRODUCED),
         ("tool-beside-itself", {"setup-tool": "missing"}, CANNOT),
         ("no-user-manager", {"systemd": "none"}, CANNOT),

@@ -45,7 +45,7 @@ def _asks_for_names(facts: Facts) -> str:
 
 
 def _drops_repeated(facts: Facts) -> str:
-    """rootless-containers/rootlesskit#369, where ``getsubids`` is asked; shadow has it since 4.9."""
+    """rootlesskit pull request 369, where ``getsubids`` is asked; shadow has it since 4.9."""
     if rootlesskit_at_least(facts, "1.1.1"):
         return f"rootlesskit {facts.rootlesskit} drops what getsubids says twice, since 1.1.1"
     return ""

@@ -57,7 +57,11 @@ def others() -> None:
 def by_hand() -> None:
     """Note what dpkg was told to do otherwise than the packages say."""
     for line in read("/var/lib/dpkg/statoverride").decode("utf-8", "replace").splitlines():
-        who, group, mode, path = line.split(" ", 3)
+        told = line.split(" ", 3)
+        if len(told) != 4:
+            note("override " + line, "dpkg cannot read its statoverride: " + line, True)
+            continue
+        who, group, mode, path = told
         note("override " + path, f"dpkg-statoverride gives {path} to {who}:{group}, mode {mode}")
     lines = read("/var/lib/dpkg/diversions").decode("utf-8", "replace").splitlines()
     for source, target, package in zip(lines[::3], lines[1::3], lines[2::3]):  # noqa: B905

@@ -94,6 +94,9 @@ def test_missing_tools_are_named(
     image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bootable, "PACKAGES", {"no-such-tool": "p", "/no/such/file": "q"})
+    # Whether this machine has the loaders is not asked here.
+    monkeypatch.setattr(bootable, "PACKAGES_BIOS", {})
+    monkeypatch.setattr(bootable, "loader", lambda arch: Path("/"))
     with pytest.raises(TestbedError, match="needs p, q") as caught:
         bootable.export(image, tmp_path / "disk", "raw", lambda _: None)
     assert caught.value.command == "apt-get install p q"

@@ -1,7 +1,6 @@
 """Records of what is running, so that nothing is left behind and no port is used twice.
 
-One JSON file a guest.  A guest is an orphan when the process that started it is gone; process
-ids are compared together with their start time, because ids are reused.
+One JSON file a guest.  A guest is an orphan when the process that started it is gone.
 """
 
 from __future__ import annotations
@@ -16,11 +15,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 from filelock import FileLock
 
 from harness.errors import TestbedError
+from harness.hypervisor import owners
 
 PORTS = range(20_000, 30_000)  # below the ephemeral range, so clients do not take them
 
@@ -34,8 +35,7 @@ class Lease:
     uuid: str
     cell: str
     run: str
-    owner_pid: int
-    owner_started: float
+    owner: str  # the process, as harness.hypervisor.owners names it
     ssh_port: int
     directory: str
     console: str
@@ -44,16 +44,14 @@ class Lease:
 
     @property
     def owner_alive(self) -> bool:
-        return _same_process(self.owner_pid, self.owner_started)
+        return owners.lives(self.owner, time.time() - self.created)
 
 
-def _same_process(pid: int, started: float) -> bool:
-    try:
-        process = psutil.Process(pid)
-        alive = process.status() != psutil.STATUS_ZOMBIE  # ended, and nobody has looked yet
-        return alive and abs(process.create_time() - started) < 1.0
-    except psutil.Error:
-        return False
+def _of_former_kind(record: dict[str, Any]) -> dict[str, Any]:
+    """The record as it is written today: the start of an owner was once a time of day."""
+    if record.pop("owner_started", None) is not None:
+        record["owner"] = str(record.pop("owner_pid"))
+    return record
 
 
 class Leases:
@@ -68,8 +66,8 @@ class Leases:
         leases = []
         for path in sorted(self.directory.glob("*.json")):
             try:
-                leases.append(Lease(**json.loads(path.read_text())))
-            except (OSError, ValueError, TypeError):
+                leases.append(Lease(**_of_former_kind(json.loads(path.read_text()))))
+            except (OSError, ValueError, TypeError, AttributeError, KeyError):
                 # Half-written by a killed process: it holds nothing that the reaper could use.
                 path.unlink(missing_ok=True)
         return leases
@@ -77,12 +75,11 @@ class Leases:
     def take(self, *, name: str, uuid: str, cell: str, run: str, directory: Path,
              console: Path) -> Lease:  # fmt: skip
         """Lease a port on 127.0.0.1 and write the record *before* the guest starts."""
-        me = psutil.Process()
         with self._lock:
             used = {lease.ssh_port for lease in self.all()}
             lease = Lease(
-                name=name, uuid=uuid, cell=cell, run=run, owner_pid=me.pid,
-                owner_started=me.create_time(), ssh_port=_free_port(used),
+                name=name, uuid=uuid, cell=cell, run=run, owner=owners.me(),
+                ssh_port=_free_port(used),
                 directory=str(directory), console=str(console), created=time.time(),
             )  # fmt: skip
             self._write(lease)

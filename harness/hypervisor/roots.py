@@ -7,19 +7,24 @@ import itertools
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import psutil
 
+from harness.hypervisor import owners
 from harness.hypervisor.leases import qemu_processes
 
 PREFIX = "rlh-"
+OWNER = "owner"  # a file: the name of the directory has to be short
 PROBE = "none"  # the -machine of a QEMU that libvirt only asks what it can do
 
 
 def new_root() -> Path:
     """A directory with a short name (the path of a UNIX socket has 108 bytes), mode 0700."""
-    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+    root = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+    (root / OWNER).write_text(owners.me())
+    return root
 
 
 def sweep(directory: Path | None = None) -> list[Path]:
@@ -50,13 +55,13 @@ def _owned(root: Path) -> bool:
         status = root.stat()
         if status.st_uid != os.getuid():
             return True
-        process = psutil.Process(int(root.name.split("-")[1]))
-        # An id that was given again belongs to a process younger than the directory.
-        return process.create_time() <= status.st_mtime + 1
-    except (OSError, ValueError, psutil.NoSuchProcess):
+    except OSError:
         return False
-    except psutil.Error:
-        return True
+    owner = ""
+    with contextlib.suppress(OSError):
+        owner = (root / OWNER).read_text()
+    # Just made, it has only its name to tell.
+    return owners.lives(owner or root.name.split("-")[1], time.time() - status.st_mtime)
 
 
 def _is_probe(arguments: list[str]) -> bool:

@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 from filelock import BaseFileLock, FileLock
+
+from harness.hypervisor import owners
 
 MEMORY, DISK, SEED, META = "memory.save", "disk.qcow2", "seed.iso", "state.json"
 NVRAM = "nvram.fd"  # the variables of UEFI; not of every guest
 LOGS = "logs"  # what was noted while the state was made; not needed to restore it
-_MEBIBYTE = 1 << 20
+WORKSPACE = ".new-"  # and the process that writes in it
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ class StateStore:
     def workspace(self) -> Path:
         """A directory to write a state in; :meth:`publish` renames it."""
         self.sweep()
-        path = self.directory / f".new-{os.getpid()}-{int(psutil.Process().create_time())}"
+        path = self.directory / f"{WORKSPACE}{owners.me()}"
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir()
         return path
@@ -171,13 +172,12 @@ class StateStore:
     def sweep(self) -> int:
         """Remove workspaces whose writer is gone.  Returns how many went."""
         gone = 0
-        for path in self.directory.glob(".new-*"):
-            _, pid, started = path.name.rsplit("-", 2)
+        for path in self.directory.glob(f"{WORKSPACE}*"):
             try:
-                alive = int(psutil.Process(int(pid)).create_time()) == int(started)
-            except (psutil.Error, ValueError):
-                alive = False
-            if not alive:
+                age = time.time() - path.stat().st_mtime
+            except OSError:  # published, or swept by another
+                continue
+            if not owners.lives(path.name.removeprefix(WORKSPACE), age):
                 shutil.rmtree(path, ignore_errors=True)
                 gone += 1
         return gone

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+
+import psutil
+import pytest
 
 from harness.hypervisor.leases import Lease, Leases
 
@@ -81,8 +85,32 @@ def test_a_torn_record_is_dropped(tmp_path: Path) -> None:
     assert not (tmp_path / "torn.json").exists()
 
 
-def test_a_reused_process_id_is_not_the_owner(tmp_path: Path) -> None:
+def set_the_clock(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """What is left of a process's start, as a time of day, when the host's clock is set."""
+    real = psutil.Process.create_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: real(process) + seconds)
+
+
+def test_a_clock_that_is_set_ends_no_guest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(tmp_path, "mine")
+    set_the_clock(monkeypatch, 7200)
+    assert Leases(tmp_path / "leases").reap() == []
+    assert (tmp_path / "scratch-mine").exists()
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_lease_of_the_former_kind(tmp_path: Path, alive: bool) -> None:
+    """Of its owner the process id is believed, and nothing is lost of it."""
+    pid = os.getpid() if alive else 999_999_999
+    leases = Leases(tmp_path / "leases")
     lease = take(tmp_path, "old")
-    stale = Lease(**{**lease.__dict__, "owner_started": time.time() - 10_000})
-    assert stale.owner_pid == os.getpid()
-    assert not stale.owner_alive
+    path = leases.directory / "old.json"
+    record = json.loads(path.read_text())
+    del record["owner"]
+    path.write_text(json.dumps({**record, "owner_pid": pid, "owner_started": 1.5}))
+    (found,) = leases.all()
+    assert replace(found, owner="") == replace(lease, owner="")
+    assert found.owner_alive == alive
+    assert leases.reap() == ([] if alive else [found])

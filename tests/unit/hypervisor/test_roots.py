@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import psutil
 import pytest
 
 from harness.hypervisor import roots
+from tests.unit.hypervisor.test_leases import set_the_clock
 
 
 @pytest.fixture
@@ -35,12 +37,25 @@ def test_the_root_of_a_dead_process_goes(tmp_path: Path, dead_pid: int) -> None:
     assert not root.exists()
 
 
-def test_an_id_that_was_given_again(tmp_path: Path) -> None:
-    root = tmp_path / f"rlh-{os.getpid()}-abc"
-    root.mkdir()
-    before = psutil.Process().create_time() - 100
-    os.utime(root, (before, before))
-    assert roots.sweep(tmp_path) == [root]
+@pytest.fixture
+def own_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return roots.new_root()
+
+
+def test_an_id_that_was_given_again(own_root: Path) -> None:
+    assert roots.sweep() == []
+    pid, _, *rest = (own_root / roots.OWNER).read_text().split("-")
+    (own_root / roots.OWNER).write_text("-".join([pid, "1", *rest]))
+    assert roots.sweep() == [own_root]
+
+
+def test_a_clock_that_is_set_removes_no_root(
+    own_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_the_clock(monkeypatch, 7200)
+    assert roots.sweep() == []
+    assert own_root.exists()
 
 
 def test_other_directories_are_none_of_ours(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.hypervisor.saved import DISK, MEMORY, META, SEED, SavedState, StateStore
+from tests.unit.hypervisor.test_leases import set_the_clock
 
 
 def publish(
@@ -65,12 +66,24 @@ def test_a_record_that_cannot_be_read_is_no_state(store: StateStore, text: str) 
 
 
 def test_workspaces_of_dead_writers_are_swept(store: StateStore) -> None:
-    dead = store.directory / ".new-999999-1"
-    dead.mkdir()
+    dead = store.directory / ".new-999999-1-0badb007-1"
+    former = store.directory / ".new-999999-1700000000"
+    nobody = store.directory / ".new-x"
+    for path in (dead, former, nobody):
+        path.mkdir()
     mine = store.workspace()
-    assert not dead.exists()
+    assert [path.exists() for path in (dead, former, nobody)] == [False] * 3
     assert mine.exists()
     assert store.sweep() == 0
+
+
+def test_a_clock_that_is_set_sweeps_no_workspace(
+    store: StateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = store.workspace()
+    set_the_clock(monkeypatch, 7200)
+    assert store.sweep() == 0
+    assert mine.exists()
 
 
 def test_removing_a_state_removes_what_stands_on_it(store: StateStore) -> None:

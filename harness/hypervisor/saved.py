@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ class StateStore:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
-        self._verified: dict[str, tuple[object, ...]] = {}
+        self._verified: dict[Path, tuple[int, ...]] = {}
 
     def lock(self, key: str) -> BaseFileLock:
         """Held while a state is made, so that it is made once however many ask."""
@@ -97,25 +97,37 @@ class StateStore:
     def damage(self, state: SavedState, *, thorough: bool) -> str:
         """What is wrong with the files of *state*; empty for nothing.
 
-        Sizes and times always; contents (SHA-256, about a second a gigabyte) when *thorough*
-        and not yet done by this object for these very files.
+        Sizes always; contents (SHA-256, about two seconds a gigabyte) when *thorough*.
         """
-        seen: list[object] = []
+        return self._damage(state, tuple(state.files) if thorough else ())
+
+    def weakest(self, state: SavedState) -> tuple[SavedState, str]:
+        """Of *state*, every byte of it, and the disks that lie below its own, the first state
+        that is damaged, and how; *state* and nothing where all are whole."""
+        current, why = state, self.damage(state, thorough=True)
+        while not why:
+            below = self.get(current.parent)
+            if below is None:
+                return state, ""
+            current, why = below, self._damage(below, (DISK,))
+        return current, why
+
+    def _damage(self, state: SavedState, contents: Collection[str]) -> str:
+        """*contents* are the files to read, unless this object has read these very ones."""
         for name, record in state.files.items():
             path = state.directory / name
             try:
-                status = path.stat()
-            except OSError:
+                seen = _fingerprint(path)
+                if seen[0] != record["size"]:
+                    return f"{name} has {seen[0]} bytes, {record['size']} were written"
+                if name in contents and self._verified.get(path) != seen:
+                    if digest(path) != record["sha256"]:
+                        return f"{name} differs from what was written"
+                    self._verified[path] = seen
+            except FileNotFoundError:
                 return f"{name} is gone"
-            if status.st_size != record["size"]:
-                return f"{name} has {status.st_size} bytes, {record['size']} were written"
-            seen.append((name, status.st_size, status.st_mtime_ns, status.st_ino))
-        fingerprint = tuple(seen)
-        if thorough and self._verified.get(state.key) != fingerprint:
-            for name, record in state.files.items():
-                if digest(state.directory / name) != record["sha256"]:
-                    return f"{name} differs from what was written"
-            self._verified[state.key] = fingerprint
+            except OSError as error:
+                return f"{name} cannot be read: {error.strerror}"
         return ""
 
     def touch(self, state: SavedState) -> None:
@@ -151,10 +163,7 @@ class StateStore:
         workspace.rename(target)
         state = _load(target)
         assert state is not None
-        self._verified[key] = tuple(
-            (item, s.st_size, s.st_mtime_ns, s.st_ino)
-            for item, s in ((i, (target / i).stat()) for i in files)
-        )
+        self._verified.update({target / item: _fingerprint(target / item) for item in files})
         return state
 
     def remove(self, key: str) -> int:
@@ -219,6 +228,12 @@ def _depth(state: SavedState, states: Mapping[str, SavedState]) -> int:
     while current is not None:
         depth, current = depth + 1, states.get(current.parent)
     return depth
+
+
+def _fingerprint(path: Path) -> tuple[int, ...]:
+    """Its size in bytes, and what else changes with a file."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def _load(directory: Path) -> SavedState | None:

@@ -104,20 +104,29 @@ class Lab(Machines):
         :class:`TestbedError` when the test bed fails.
         """
         image = self.image(cell, distro)
-        state_keys = self.keys_of(cell, distro)
+        return self._at(cell, distro, image, state, self.keys_of(cell, distro))[0]
+
+    def _at(
+        self, cell: Cell, distro: Distro, image: Image, state: str, state_keys: Mapping[str, str]
+    ) -> tuple[Guest, SavedState]:
+        """A guest at *state*, and the saved state that it was restored from.  What is damaged, of
+        it or below it, is removed and made anew."""
         for attempt in range(3):
             saved = self._state(cell, distro, image, state, state_keys)
-            damage = self.states.damage(saved, thorough=True)
+            damaged, damage = self.states.weakest(saved)
             if not damage:
                 try:
-                    return self._restore(cell, image, saved)
+                    return self._restore(cell, image, saved), saved
                 except RestoreError as error:
                     if attempt == 2:
                         raise
                     damage = error.what
-            self.options.progress(f"{cell}: state {state} is damaged ({damage}); rebuilding it")
-            with self.states.lock(saved.key):
-                self.states.remove(saved.key)
+            self.options.progress(
+                f"{cell}: state {damaged.name} is damaged ({damage}); rebuilding it"
+            )
+            with self.states.lock(damaged.key):
+                if self.states.get(damaged.key) == damaged:  # no other worker was first
+                    self.states.remove(damaged.key)
         raise TestbedError(
             f"{cell}: state {state} was damaged each time it was rebuilt",
             hint="check the disk of the cache directory",
@@ -148,7 +157,7 @@ class Lab(Machines):
             return None
         image = self.image(cell, distro)
         below = {**state_keys, state: state_keys.pop(_healthy(state))}
-        guest = self._restore(cell, image, self._state(cell, distro, image, state, below))
+        guest, _ = self._at(cell, distro, image, state, below)
         try:
             self._alter(guest, state, lambda _: None)
         except BaseException:
@@ -216,13 +225,12 @@ class Lab(Machines):
             guest = self.boot_image(cell, image)
             parent = f"image:{image.digest}"
         else:
-            parent_state = self._state(cell, distro, image, below, state_keys)
+            guest, parent_state = self._at(cell, distro, image, below, state_keys)
+            parent = parent_state.key
             self.options.progress(
                 f"{cell}: altering state {state}" if healthy
                 else f"{cell}: making state {state} from {below}"
             )  # fmt: skip
-            guest = self._restore(cell, image, parent_state)
-            parent = parent_state.key
         try:
             log: list[str] = []
             if healthy:
@@ -231,6 +239,11 @@ class Lab(Machines):
                 self._climb(guest, cell, distro, image, state, log.append)
             facts = guest.probe()
             records = {"transcript.log": "\n".join(log), **ladder.records(guest, state)}
+            if below is not None and self.states.get(parent) != parent_state:
+                raise TestbedError(
+                    f"{cell}: state {below} was rebuilt while {state} was made from it",
+                    hint="ask again",
+                )
             return self.save(
                 guest, cell, state, key, parent, facts, records, ladder.WARM,
                 altered=healthy is not None,

@@ -2,16 +2,114 @@
 
 from __future__ import annotations
 
+import os
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.distros.debian import DEBIAN_12
-from harness.errors import TestbedError
+from harness.errors import RestoreError, TestbedError
+from harness.hypervisor.saved import DISK, MEMORY, SEED, SavedState
+from harness.image import recipe as recipes
+from harness.image import store
+from harness.image.debian import INITRD, KERNEL, Built
+from harness.image.model import Image
 from harness.matrix import Cell
 from harness.paths import cache
-from harness.rootless import sourcing
+from harness.rootless import ladder, sourcing
 from harness.rootless.lab import Lab, Options
+
+CELL = Cell("debian", "12", "x86_64")
+
+
+class Nobody:
+    """A guest that nobody can enter."""
+
+    def __init__(self, state: str = "") -> None:
+        self.state = state
+
+    def probe(self) -> object:
+        return None
+
+    def end(self) -> None:
+        pass
+
+
+class Bench(Lab):
+    """States are files, of guests that are nobody.  ``will_not`` are those that restore no more;
+    ``told`` is what was said."""
+
+    def __init__(self, directory: Path, image: Image, **options: Any) -> None:
+        self.told: list[str] = []
+        super().__init__(Options(
+            cache(directory), "run", directory / "run", progress=self.told.append, **options
+        ))  # fmt: skip
+        self._images[CELL.id] = image
+        self.will_not: set[str] = set()
+        self.climbing: Callable[[], object] = lambda: None
+
+    def keys_of(self, cell: Cell, distro: object) -> dict[str, str]:
+        return {state: f"key-{state}" for state in ladder.STATES}
+
+    def boot_image(self, cell: Cell, image: Image) -> Any:
+        return Nobody()
+
+    def restore(self, cell: Cell, image: Image, saved: SavedState) -> Any:
+        if saved.name in self.will_not:
+            raise RestoreError("it will not")
+        return Nobody(saved.name)
+
+    def _climb(self, *args: object) -> None:
+        self.climbing()
+
+    def _why_slow(self, cell: Cell) -> str:
+        return ""
+
+    def save(
+        self, guest: object, cell: Cell, state: str, key: str, parent: str, *args: object,
+        altered: bool,
+    ) -> SavedState:  # fmt: skip
+        self.will_not.discard(state)
+        workspace = self.states.workspace()
+        for name in (MEMORY, DISK, SEED):
+            (workspace / name).write_bytes(os.urandom(99))
+        return self.states.publish(
+            workspace, key=key, name=state, cell=cell.id, parent=parent, uuid=str(uuid.uuid4()),
+            extra={},
+        )  # fmt: skip
+
+
+def build(directory: Path, *, force: bool = False) -> Image:
+    """An image of random bytes."""
+
+    def some(recipe: object, arch: str, where: Path, progress: object) -> Built:
+        for name in (DISK, KERNEL, INITRD):
+            (where / name).write_bytes(os.urandom(99))
+        return Built({}, {})
+
+    return store.ensure(
+        recipes.load("debian-12"), "x86_64", cache(directory).images, lambda line: None,
+        force=force, build=some,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """With every state made."""
+    monkeypatch.setattr(ladder, "records", lambda guest, state: {})
+    monkeypatch.setattr(store, "NEEDED_MIB", 0)
+    lab = Bench(tmp_path, build(tmp_path))
+    lab.guest(CELL, DEBIAN_12, "daemon")
+    lab.told.clear()
+    return lab
+
+
+def made(lab: Bench) -> dict[str, SavedState]:
+    return {state.name: state for state in lab.states.all()}
 
 
 def test_a_wrong_uri_is_told_before_an_image_is_built(
@@ -23,4 +121,58 @@ def test_a_wrong_uri_is_told_before_an_image_is_built(
     monkeypatch.setattr(sourcing, "image", build)
     lab = Lab(Options(cache(tmp_path), "run", tmp_path / "run", uri="nonsense:///x"))
     with pytest.raises(TestbedError, match="libvirt did not open nonsense:///x"):
-        lab.image(Cell("debian", "12", "x86_64"), DEBIAN_12)
+        lab.image(CELL, DEBIAN_12)
+
+
+def test_what_is_whole_is_restored(bench: Bench) -> None:
+    before = made(bench)
+    assert list(before) == ["booted", "daemon", "prepared"]
+    guest: Any = bench.guest(CELL, DEBIAN_12, "daemon")
+    assert guest.state == "daemon"
+    assert made(bench) == before
+    assert bench.told == []
+
+
+def test_a_damaged_disk_below_is_seen_and_made_anew(bench: Bench, tmp_path: Path) -> None:
+    before = made(bench)
+    disk = before["prepared"].disk
+    data = bytearray(disk.read_bytes())
+    data[7] ^= 1
+    disk.write_bytes(data)
+    other = Bench(tmp_path, bench.image(CELL, DEBIAN_12))
+    other.guest(CELL, DEBIAN_12, "daemon")
+    now = made(other)
+    assert other.told[0].endswith(
+        "state prepared is damaged (disk.qcow2 differs from what was written); rebuilding it"
+    )
+    assert [now[name] == before[name] for name in ladder.STATES] == [True, False, False]
+
+
+def test_a_state_below_that_will_not_be_restored_is_made_anew(bench: Bench) -> None:
+    before = made(bench)
+    bench.states.remove(before["daemon"].key)
+    bench.will_not = {"prepared"}
+    guest: Any = bench.guest(CELL, DEBIAN_12, "daemon")
+    assert guest.state == "daemon"
+    now = made(bench)
+    assert any("state prepared is damaged (it will not); rebuilding it" in x for x in bench.told)
+    assert [now[name] == before[name] for name in ladder.STATES] == [True, False, False]
+
+
+def test_what_another_worker_rebuilt_is_left_to_stand(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is seen to be damaged, and by the time that one may remove it, it is another."""
+    seen = made(bench)["daemon"]
+    looks = iter([(replace(seen, created=seen.created - 1), "it was broken"), (seen, "")])
+    monkeypatch.setattr(bench.states, "weakest", lambda state: next(looks))
+    bench.guest(CELL, DEBIAN_12, "daemon")
+    assert made(bench)["daemon"] == seen
+
+
+def test_nothing_is_saved_on_what_is_gone(bench: Bench) -> None:
+    bench.states.remove("key-daemon")
+    bench.climbing = lambda: bench.states.remove("key-prepared")
+    with pytest.raises(TestbedError, match="state prepared was rebuilt while daemon was made"):
+        bench.guest(CELL, DEBIAN_12, "daemon")
+    assert list(made(bench)) == ["booted"]

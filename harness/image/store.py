@@ -74,6 +74,16 @@ def verify(image: Image) -> None:
         ) from None
 
 
+def replaced(image: Image) -> bool:
+    """Whether another image lies where *image* did, as ``--force`` leaves it.  Nothing is read
+    but the record."""
+    try:
+        now = record.load(image.folder, full=False)
+    except Corrupt:
+        return False  # for whoever reads it to say
+    return now is not None and now.digest != image.digest
+
+
 def list_images(cache: Path) -> list[Image]:
     """The images whose files are there; a damaged one is left out."""
     found = []

@@ -17,6 +17,7 @@ from harness.errors import GuestRefusal, RestoreError, TestbedError
 from harness.guest import probe
 from harness.guest.guest import Guest
 from harness.hypervisor.saved import SavedState
+from harness.image import store
 from harness.image.model import Image
 from harness.matrix import Cell
 from harness.rootless import hooks, inducing, ladder, sourcing, twins
@@ -46,9 +47,12 @@ class Lab(Machines):
     # what a run is made of
 
     def image(self, cell: Cell, distro: Distro) -> Image:
-        """The image of *cell*, verified once a process; built at first use, unless the distro's
-        own was fetched."""
+        """The image of *cell*, verified once a process, and anew where another has replaced it;
+        built at first use, unless the distro's own was fetched."""
         image = self._images.get(cell.id)
+        if image is not None and store.replaced(image):
+            self.options.progress(f"{cell}: its image was replaced; taking the new one")
+            image = None
         if image is None:
             self.connection()  # a wrong URI is told now, and not after minutes of building
             arguments = distro.mode_of(cell).kernel_arguments

@@ -6,11 +6,11 @@ import contextlib
 import secrets
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness.errors import TestbedError
+from harness.errors import RestoreError, TestbedError
 from harness.guest import keys
 from harness.guest.facts import Facts
 from harness.guest.guest import Access, Guest
@@ -29,7 +29,7 @@ from harness.hypervisor.saved import (
     SavedState,
     StateStore,
 )
-from harness.image import seed
+from harness.image import seed, store
 from harness.image.model import Image
 from harness.matrix import Cell
 from harness.paths import Cache
@@ -112,68 +112,79 @@ class Machines:
             nic=image.hardware.nic,
         )
 
-    def _lease(self, cell: Cell, identity: uuid.UUID) -> tuple[Lease, Path]:
+    @contextlib.contextmanager
+    def _leased(
+        self, cell: Cell, image: Image, identity: uuid.UUID
+    ) -> Iterator[tuple[Lease, Path]]:
+        """A lease and its scratch directory, both forgotten where no guest comes of them."""
+        if store.replaced(image):
+            raise TestbedError(
+                f"{cell}: its image was replaced while its states were made",
+                hint="ask again: the new one is then taken",
+            )
         name = f"{cell.slug}-{secrets.token_hex(4)}"
         scratch = self.options.cache.root / "guests" / name
-        scratch.mkdir(parents=True)
-        logs = self.logs(cell)
         lease = self.leases.take(
             name=name, uuid=str(identity), cell=cell.id, run=self.options.run_id,
-            directory=scratch, console=logs / f"console-{name[-8:]}.log",
+            directory=scratch, console=self.logs(cell) / f"console-{name[-8:]}.log",
         )  # fmt: skip
-        return lease, scratch
+        try:
+            scratch.mkdir(parents=True)
+            yield lease, scratch
+        except BaseException:
+            self._forget(lease)
+            raise
 
     def boot_image(self, cell: Cell, image: Image) -> Guest:
         """A guest at power-on; nobody has waited for it."""
         host_key = keys.new_host_key()
         identity = uuid.uuid4()
-        lease, scratch = self._lease(cell, identity)
-        seed_path = scratch / SEED
-        seed.seed_iso(
-            seed_path,
-            seed.user_data(
-                host_key=host_key.private, host_public=host_key.public,
-                user_ca=keys.authority_line(self._keys),
-            ),
-            seed.meta_data(lease.name),
-        )  # fmt: skip
-        spec = self._spec(image, scratch, lease, seed_path)
-        return self._start(cell, lease, host_key.public, identity, spec, image.path, None)
+        with self._leased(cell, image, identity) as (lease, scratch):
+            seed_path = scratch / SEED
+            seed.seed_iso(
+                seed_path,
+                seed.user_data(
+                    host_key=host_key.private, host_public=host_key.public,
+                    user_ca=keys.authority_line(self._keys),
+                ),
+                seed.meta_data(lease.name),
+            )  # fmt: skip
+            spec = self._spec(image, scratch, lease, seed_path)
+            return self._start(cell, lease, host_key.public, identity, spec, image.path, None)
 
     def restore(self, cell: Cell, image: Image, saved: SavedState) -> Guest:
         """A guest as it was saved, with the right time and entropy of its own."""
         identity = uuid.UUID(saved.uuid)
-        lease, scratch = self._lease(cell, identity)
-        spec = self._spec(image, scratch, lease, saved.seed)
-        self.states.touch(saved)
-        self._show_records(cell, saved)
-        guest = self._start(
-            cell, lease, saved.extra["host_key"], identity,
-            spec.with_cmdline(saved.extra["cmdline"]), saved.disk, saved,
-        )  # fmt: skip
-        try:
-            guest.thaw(saved.extra.get("listens", True))
-        except BaseException:
-            guest.end()
-            raise
-        return guest
+        with self._leased(cell, image, identity) as (lease, scratch):
+            spec = self._spec(image, scratch, lease, saved.seed)
+            try:
+                self.states.touch(saved)
+            except OSError as error:
+                raise RestoreError(f"the saved state {saved.key} was just removed") from error
+            self._show_records(cell, saved)
+            guest = self._start(
+                cell, lease, saved.extra["host_key"], identity,
+                spec.with_cmdline(saved.extra["cmdline"]), saved.disk, saved,
+            )  # fmt: skip
+            try:
+                guest.thaw(saved.extra.get("listens", True))
+            except BaseException:
+                guest.end()
+                raise
+            return guest
 
     def _start(
         self, cell: Cell, lease: Lease, host_key: str, identity: uuid.UUID, spec: MachineSpec,
         backing: Path, saved: SavedState | None,
     ) -> Guest:  # fmt: skip
         chosen = self.acceleration(cell.arch, spec.kernel)
-        try:
-            create_overlay(spec.disk, backing)
-            if saved and saved.nvram and spec.nvram:
-                shutil.copyfile(saved.nvram, spec.nvram)
-            if saved is None:
-                machine = Machine.boot(self.connection(), spec, chosen, identity)
-            else:
-                machine = Machine.restore(self.connection(), spec, chosen, identity, saved.memory)
-        except BaseException:
-            self._forget(lease)
-            raise
+        create_overlay(spec.disk, backing)
+        if saved and saved.nvram and spec.nvram:
+            shutil.copyfile(saved.nvram, spec.nvram)
+        if saved is None:
+            machine = Machine.boot(self.connection(), spec, chosen, identity)
+        else:
+            machine = Machine.restore(self.connection(), spec, chosen, identity, saved.memory)
         facts = Facts.from_json(saved.extra["facts"]) if saved else None
         guest = Guest(
             cell.id, machine, Access(self._identity, host_key, seed.USER),

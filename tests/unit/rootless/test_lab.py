@@ -176,3 +176,41 @@ def test_nothing_is_saved_on_what_is_gone(bench: Bench) -> None:
     with pytest.raises(TestbedError, match="state prepared was rebuilt while daemon was made"):
         bench.guest(CELL, DEBIAN_12, "daemon")
     assert list(made(bench)) == ["booted"]
+
+
+def test_an_image_that_was_replaced_is_taken_anew(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = bench.image(CELL, DEBIAN_12)
+    assert bench.told == []
+    new = build(tmp_path, force=True)
+    assert (old.path, old.digest == new.digest) == (new.path, False)
+    monkeypatch.setattr(bench, "connection", lambda: None)
+    monkeypatch.setattr(sourcing, "image", lambda *args: new)
+    assert bench.image(CELL, DEBIAN_12).digest == new.digest
+    assert bench.told == [f"{CELL}: its image was replaced; taking the new one"]
+
+
+def test_no_guest_is_made_of_an_image_that_was_replaced(bench: Bench, tmp_path: Path) -> None:
+    old = bench.image(CELL, DEBIAN_12)
+    build(tmp_path, force=True)
+    with pytest.raises(TestbedError, match="was replaced while"):
+        Lab.boot_image(bench, CELL, old)
+    with pytest.raises(TestbedError, match="was replaced while"):
+        Lab.restore(bench, CELL, old, made(bench)["booted"])
+    assert bench.leases.all() == []
+
+
+def test_what_no_guest_comes_of_leaves_no_lease(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = bench.image(CELL, DEBIAN_12)
+    gone = made(bench)["daemon"]
+    bench.states.remove(gone.key)
+    with pytest.raises(RestoreError, match="was just removed"):
+        Lab.restore(bench, CELL, image, gone)
+    strange = replace(image, kernel=None, firmware=("nonsense",))
+    with pytest.raises(TestbedError):
+        Lab.boot_image(bench, CELL, strange)
+    assert bench.leases.all() == []
+    assert list((tmp_path / "guests").iterdir()) == []

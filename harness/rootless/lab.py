@@ -87,7 +87,10 @@ class Lab(Machines):
             if cell.twin and state == "booted":
                 made_by.append(twins.definition(distro.id, image))
             parent = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()
-            scripts = [path.read_text(errors="replace") for path in self._hooks(state)]
+            # As text, but each byte that is none for itself: a hook may be a binary.
+            scripts = [
+                path.read_bytes().decode(errors="surrogateescape") for path in self._hooks(state)
+            ]
             induced = self.options.induced.get(state, ())
             if scripts or induced:
                 result[_healthy(state)] = parent[:24]

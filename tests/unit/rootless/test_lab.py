@@ -7,12 +7,14 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from harness.distros.debian import DEBIAN_12
 from harness.errors import RestoreError, TestbedError
+from harness.hypervisor.acceleration import Acceleration
 from harness.hypervisor.saved import DISK, MEMORY, SEED, SavedState
 from harness.image import recipe as recipes
 from harness.image import store
@@ -214,3 +216,22 @@ def test_what_no_guest_comes_of_leaves_no_lease(
         Lab.boot_image(bench, CELL, strange)
     assert bench.leases.all() == []
     assert list((tmp_path / "guests").iterdir()) == []
+
+
+def test_hooks_that_differ_in_a_byte_make_two_states(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the byte is none of UTF-8."""
+    image = build(tmp_path)
+    hook = tmp_path / "hook"
+
+    def key(content: bytes) -> str:
+        hook.write_bytes(content)
+        lab = Bench(tmp_path, image, hooks={"prepared": (hook,)})
+        chosen = Acceleration("tcg", "", 1.0)
+        opened = SimpleNamespace(versions=lambda: {"qemu": ""})
+        monkeypatch.setattr(lab, "acceleration", lambda *args: chosen)
+        monkeypatch.setattr(lab, "connection", lambda: opened)
+        return Lab.keys_of(lab, CELL, DEBIAN_12)["prepared"]
+
+    assert len({key(b"\x7fELF\xff"), key(b"\x7fELF\xfe"), key(b"echo \xc3\xa4")}) == 3

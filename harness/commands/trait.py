@@ -96,6 +96,7 @@ def probe(
         facts = lab.guest(chosen, registry.of(chosen), state).probe()
     finally:
         lab.close()
+        lab.leases.reap(run=name)
     documented = registry.of(chosen).traits_of(chosen)
     rows = [
         {"trait": key, "probed": one.probe(facts), "documented": documented.get(key)}

@@ -21,6 +21,7 @@ from harness.distros import registry
 from harness.errors import HarnessError
 from harness.hypervisor import acceleration, firmware
 from harness.hypervisor.leases import Leases
+from harness.image import store
 from harness.image.store import NEEDED_MIB, list_images
 from harness.matrix import ARCHES, EMULATOR_PACKAGES
 from harness.paths import Cache
@@ -112,10 +113,8 @@ def libvirt(uri: str, place: Cache) -> Check:
 
 def accelerator(place: Cache) -> Check:
     arch = platform.machine()
-    images = [i for i in list_images(place.images) if i.cell.endswith(f"/{arch}")]
-    kernels = [i.kernel for i in images if i.kernel]
     try:
-        chosen = acceleration.decide(arch, kernel=kernels[0] if kernels else None)
+        chosen = acceleration.decide(arch, kernel=store.kernel(place.images, arch))
     except HarnessError as error:
         return Check(FAIL, "acceleration", error.what, error.hint)
     found = f"{chosen.kind}: {chosen.reason}"

@@ -93,6 +93,12 @@ def list_images(cache: Path) -> list[Image]:
     return found
 
 
+def kernel(cache: Path, arch: str) -> Path | None:
+    """Any kernel of *arch* that the cache has, to prove an accelerator with."""
+    kernels = (i.kernel for i in list_images(cache) if i.cell.endswith(f"/{arch}"))
+    return next(filter(None, kernels), None)
+
+
 def remove(image: Image) -> None:
     with locked(image.folder, lambda line: None):
         discard(image.folder)

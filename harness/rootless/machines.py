@@ -75,12 +75,16 @@ class Machines:
         )
 
     def acceleration(self, arch: str, kernel: Path | None = None) -> Acceleration:
+        """What guests of *arch* get, proven by *kernel* or one of the cache.  Where there is none
+        yet, the question stays open for the first that comes."""
         chosen = self._accelerations.get(arch)
         if chosen is None:
+            kernel = kernel or store.kernel(self.options.cache.images, arch)
             chosen = acceleration.decide(arch, self.options.accel, kernel)
             qemu = self.connection().versions()["qemu"]
             chosen = replace(chosen, without=acceleration.unsound(arch, chosen.kind, qemu))
-            self._accelerations[arch] = chosen
+            if kernel is not None or chosen.kind == "tcg":
+                self._accelerations[arch] = chosen
         return chosen
 
     def firmware(self, image: Image) -> str:

@@ -16,6 +16,7 @@ from harness.errors import HarnessError
 from harness.hypervisor import acceleration
 from harness.hypervisor.connection import connect
 from harness.hypervisor.leases import Leases
+from harness.image import store
 from harness.matrix import Support
 from harness.paths import Cache
 from harness.results.model import Row, Verdict
@@ -96,7 +97,7 @@ class ControlledRun:
 def _host(accel: str, uri: str, cache: Cache) -> HostInfo:
     arch = platform.machine()
     try:
-        chosen = acceleration.decide(arch, accel)
+        chosen = acceleration.decide(arch, accel, store.kernel(cache.images, arch))
         versions = connect(uri, capabilities_cache=cache.root / "libvirt").versions()
     except HarnessError as error:
         return HostInfo(platform.release(), "", "", "", error.what)

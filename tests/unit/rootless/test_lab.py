@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,7 @@ import pytest
 
 from harness.distros.debian import DEBIAN_12
 from harness.errors import RestoreError, TestbedError
+from harness.hypervisor import acceleration
 from harness.hypervisor.acceleration import Acceleration
 from harness.hypervisor.saved import DISK, MEMORY, SEED, SavedState
 from harness.image import recipe as recipes
@@ -24,6 +26,7 @@ from harness.matrix import Cell
 from harness.paths import cache
 from harness.rootless import ladder, sourcing
 from harness.rootless.lab import Lab, Options
+from harness.session import run
 
 CELL = Cell("debian", "12", "x86_64")
 
@@ -235,3 +238,20 @@ def test_hooks_that_differ_in_a_byte_make_two_states(
         return Lab.keys_of(lab, CELL, DEBIAN_12)["prepared"]
 
     assert len({key(b"\x7fELF\xff"), key(b"\x7fELF\xfe"), key(b"echo \xc3\xa4")}) == 3
+
+
+def test_kvm_is_proven_for_a_disk_with_a_boot_loader_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By any kernel of the cache; while it has none, nothing is settled."""
+    monkeypatch.setattr(store, "NEEDED_MIB", 0)
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(acceleration, "_cheap_refusal", lambda arch: "")
+    monkeypatch.setattr(acceleration, "_kernel_starts", lambda arch, kernel: not kernel.exists())
+    place = cache(tmp_path)
+    lab = Lab(Options(place, "run", tmp_path / "run", uri="test:///default"))
+    assert "not proven" in lab.acceleration("x86_64").reason
+    assert "not proven" in run._host("auto", "test:///default", place).acceleration_reason
+    build(tmp_path)
+    assert lab.acceleration("x86_64").kind == "tcg"
+    assert run._host("auto", "test:///default", place).acceleration == "tcg"

@@ -6,11 +6,13 @@ most of the time to a first answer.
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import socket
+import threading
 import time
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import paramiko
 
@@ -89,18 +91,31 @@ class Connection:
         limit = (timeout or DEFAULT_TIMEOUT) * self._scale
         try:
             channel = self._transport.open_session(timeout=limit)
-            channel.exec_command(shlex.join(words))
+            with self._answer_within(limit):
+                channel.exec_command(shlex.join(words))
             result = self._collect(channel, argv, input, started, limit)
         except (paramiko.SSHException, OSError, EOFError) as error:
             self._watch()  # a panic explains a lost connection better
+            late = f"no answer within {limit:.0f} s" if time.monotonic() - started > limit else ""
             raise TestbedError(
                 f"the SSH connection of {self.user} broke during `{shlex.join(argv)[:120]}`: "
-                f"{error or type(error).__name__}",
+                f"{late or error or type(error).__name__}",
                 hint="look at the guest's console",
             ) from error
         if check and not result.ok:
             raise CommandFailed(result)
         return result
+
+    @contextlib.contextmanager
+    def _answer_within(self, seconds: float) -> Iterator[None]:
+        """End the connection after *seconds*: paramiko waits for some answers for ever."""
+        bound = threading.Timer(seconds, self._transport.close)
+        bound.daemon = True
+        bound.start()
+        try:
+            yield
+        finally:
+            bound.cancel()
 
     def _collect(
         self, channel: paramiko.Channel, argv: tuple[str, ...], input: str | bytes | None,

@@ -139,6 +139,11 @@ class Guest:
             raise self.broken(fatal)
         if not self.machine.running:
             raise self.broken("QEMU ended")
+        if self.machine.paused:
+            error = self.broken("the guest is paused: is the host's disk full?")
+            error.hint = "free space where the guest writes"
+            error.command = f"df -h {self.machine.spec.disk.parent.parent}"
+            raise error
 
     def broken(self, what: str) -> TestbedError:
         """The error for a guest that cannot be reached, with its console's tail."""

@@ -90,6 +90,17 @@ class Machine:
         except libvirt.libvirtError:
             return False
 
+    @property
+    def paused(self) -> bool:
+        """Whether QEMU has stopped the processors, as it does where the host's disk is full.
+        While a machine is saved, libvirt does so too."""
+        if self._domain is None:
+            return False
+        try:
+            return bool(self._domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED)
+        except libvirt.libvirtError:
+            return False
+
     def save(self, path: Path) -> None:
         """Write memory and device state to *path*; the machine ends."""
         assert self._domain is not None

@@ -31,7 +31,7 @@ def test_a_no_is_told_from_silence() -> None:
 def guest(facts: object) -> Guest:
     console = SimpleNamespace(fatal=lambda: "", path="console.log", tail=lambda: "")
     machine: Any = SimpleNamespace(
-        console=console, running=True, spec=SimpleNamespace(ssh_port=22)
+        console=console, running=True, paused=False, spec=SimpleNamespace(ssh_port=22)
     )
     made = Guest("cell", machine, Access(None, "", "tester"), scale=0.01)  # type: ignore[arg-type]
     made._facts = facts  # type: ignore[assignment]

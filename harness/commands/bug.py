@@ -127,7 +127,7 @@ def reproduce(
     from harness.session.run import new_id
 
     entry = bugs.find(name)
-    chosen = one_cell(cell) if cell else _default_cell(entry)
+    chosen = one_cell(cell, cache_dir=cache_dir) if cell else _default_cell(entry)
     place = cache(cache_dir)
     run_id = new_id()
     end_as_ctrl_c()

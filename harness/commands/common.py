@@ -47,16 +47,22 @@ def supports() -> list[Support]:
     return registry.supports(obstacle)
 
 
-def one_cell(text: str, *, bootable: bool = True) -> Cell:
-    """The cell that a user named: ``debian-12/x86_64``, or with ``/docker.io=20.10.24`` behind."""
+def one_cell(
+    text: str, *, bootable: bool = True, cache_dir: str | None = None, source: str = "auto",
+    kernel_arguments: str = "",
+) -> Cell:  # fmt: skip
+    """The cell that a user named: ``debian-12/x86_64``, or with ``/docker.io=20.10.24`` behind.
+
+    A *bootable* one has an image of that *source*, with the *kernel_arguments*, as the cache in
+    *cache_dir* stands."""
     pattern, engine = "/".join(text.split("/")[:2]), "/".join(text.split("/")[2:])
     rows = select(supports(), cells=[pattern])
     if len(rows) > 1:
         names = ", ".join(row.cell.id for row in rows)
         raise UsageError(f"{text!r} matches several cells; name one of: {names}")
     (row,) = rows
-    if bootable and row.status != "available":
-        row = _with_any_image(row)
+    if bootable and (source != "auto" or row.status != "available"):
+        row = _with_image(row, cache_dir, source, kernel_arguments)
     if bootable and row.status != "available":
         raise UsageError(f"{row.cell} cannot boot here: {row.reason}", command="harness matrix")
     if not engine:
@@ -66,13 +72,18 @@ def one_cell(text: str, *, bootable: bool = True) -> Cell:
     return with_engine(row.cell, engine)
 
 
-def _with_any_image(row: Support) -> Support:
-    """The row, where the distro's own image may have been fetched, or a twin stands in."""
+def _with_image(
+    row: Support, cache_dir: str | None, source: str, kernel_arguments: str
+) -> Support:
+    """The row as *source* has it: the distro's own image may have been fetched, or a twin stands
+    in."""
     from harness.image.upstream import catalogue
     from harness.session.sources import sourced
 
-    ((found, _),) = sourced([row], catalogue.load_all(), cache().images)
-    return found if found.status == "available" else row
+    ((found, _),) = sourced(
+        [row], catalogue.load_all(), cache(cache_dir).images, source, kernel_arguments
+    )
+    return found if source != "auto" or found.status == "available" else row
 
 
 def size_of(size: int) -> str:

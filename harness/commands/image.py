@@ -85,7 +85,7 @@ def build(cell: str, force: bool, cache_dir: str | None) -> None:
     Example:
       harness image build debian-12/x86_64 --force
     """
-    chosen = one_cell(cell)
+    chosen = one_cell(cell, cache_dir=cache_dir)
     end_as_ctrl_c()
     made = store.ensure(
         _recipe(chosen), chosen.arch, cache(cache_dir).images, say,
@@ -112,7 +112,7 @@ def export(cell: str, output: Path, form: str, force: bool, cache_dir: str | Non
       harness image export debian-12/x86_64 debian.qcow2
       harness image export debian-12/x86_64 debian.raw --format raw
     """
-    chosen = one_cell(cell)
+    chosen = one_cell(cell, cache_dir=cache_dir)
     if output.exists() and not force:
         raise UsageError(f"{output} exists already", hint="write over it with --force")
     end_as_ctrl_c()

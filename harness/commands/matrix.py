@@ -68,7 +68,7 @@ def matrix(
     if versions_of is not None:
         place = cache(cache_dir)
         name = new_id()
-        _versions(one_cell(versions_of), as_json, Options(
+        _versions(one_cell(versions_of, cache_dir=cache_dir), as_json, Options(
             cache=place, run_id=name, run_dir=place.root / SHELLS / name, uri=libvirt_uri,
             accel=accel, progress=say,
         ))  # fmt: skip

@@ -76,7 +76,9 @@ def shell(
     from harness.session.options import parse_hooks, parse_induced
     from harness.session.run import new_id
 
-    chosen = one_cell(cell)
+    chosen = one_cell(
+        cell, cache_dir=cache_dir, source=image_source, kernel_arguments=kernel_args
+    )
     place = cache(cache_dir)
     name = new_id()
     options = Options(

@@ -87,7 +87,7 @@ def probe(
     from harness.rootless.lab import Lab, Options
     from harness.session.run import new_id
 
-    chosen = one_cell(cell)
+    chosen = one_cell(cell, cache_dir=cache_dir)
     place, name = cache(cache_dir), new_id()
     end_as_ctrl_c()
     lab = Lab(Options(cache=place, run_id=name, run_dir=place.root / SHELLS / name,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from harness.commands.common import one_cell
 from harness.distros.debian import DEBIAN_12
 from harness.distros.registry import support
 from harness.errors import UsageError
@@ -146,6 +148,24 @@ def test_a_fetched_image_is_preferred(known: Path, call: Call, place: Path) -> N
     (altered, _) = sourced(rows, entries, images, "upstream", "quiet")
     assert altered.row.status == "unreachable"
     assert "without quiet" in altered.row.reason
+
+
+def test_a_command_takes_the_source_and_the_cache_that_it_is_told(
+    known: Path, call: Call, tmp_path: Path
+) -> None:
+    other = str(tmp_path / "other")
+    assert call("image", "fetch", CELL, "--cache-dir", other).exit_code == 0
+    assert one_cell(CELL, cache_dir=other, source="upstream").id == CELL
+    refusals: list[dict[str, Any]] = [
+        {"source": "upstream"},
+        {"source": "upstream", "cache_dir": other, "kernel_arguments": "quiet"},
+        {"source": "twin", "cache_dir": other},
+    ]
+    for refused in refusals:
+        with pytest.raises(UsageError, match="cannot boot here"):
+            one_cell(CELL, **refused)
+    result = call("shell", CELL, "--image-source", "twin", "--cache-dir", other)
+    assert "twin: none is written" in result.stderr
 
 
 def test_an_image_whose_machine_cannot_be_had_is_passed_over(

@@ -188,9 +188,11 @@ class _Job:
         except (OSError, TestbedError) as exc:
             full = getattr(exc, "errno", 0) == errno.ENOSPC
             if full or process.FULL in getattr(exc, "detail", ""):
+                # A plain disk was moved, and what failed may have written into it.
+                kept = "the download is kept" if part.exists() else "it is downloaded anew"
                 raise TestbedError(
                     f"the disk of {self.cache} is full: the image of {self._cell} cannot be"
-                    " unpacked", hint="free some space and call again: the download is kept",
+                    " unpacked", hint=f"free some space and call again: {kept}",
                 ) from exc  # fmt: skip
             raise
         except UsageError as exc:

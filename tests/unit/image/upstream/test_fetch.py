@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import lzma
 import multiprocessing
 import shutil
 from collections.abc import Callable
@@ -585,6 +587,27 @@ def test_a_disk_that_is_full_in_the_middle(
     with pytest.raises(TestbedError, match="is full") as caught:
         get(upstream)
     assert "it goes on from there" in caught.value.hint
+
+
+@pytest.mark.parametrize("form", ["qcow2", "qcow2.xz"])
+def test_a_disk_that_is_full_at_the_end(
+    form: str, server: Place, disk: bytes, write: Write, get: Get, cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """What is said of the download is so."""
+    data = lzma.compress(disk) if form == "qcow2.xz" else disk
+    upstream = write(form, pinned={"url": server.serve("/d", data), "digest": sha(data)})
+
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(record, "write_fetched", full)
+        with pytest.raises(TestbedError, match="is full") as caught:
+            get(upstream)
+    there = [path.read_bytes() == data for path in (cache / PARTS).glob("*.part")]
+    assert there == ([True] if "the download is kept" in caught.value.hint else [])
+    assert get(upstream).path.read_bytes() == disk
 
 
 def test_offline(server: Place, disk: bytes, write: Write, get: Get, cache: Path) -> None:

@@ -25,7 +25,7 @@ from harness.paths import Cache
 from harness.rootless.lab import STATE_MAX_AGE, STATE_MAX_BYTES
 
 QUIET = 3600.0  # seconds; what was used since is left to the run that uses it
-STARTING = 600.0  # seconds that a guest may have a directory and no lease yet
+STARTING = 600.0  # seconds; of a guest so young the lease may be newer than the list of them
 SHELLS = "shells"  # logs of `harness shell`
 
 

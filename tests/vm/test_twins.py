@@ -13,7 +13,7 @@ from harness.distros.base import Distro, Hint
 from harness.errors import TestbedError
 from harness.guest.guest import Guest
 from harness.matrix import Cell
-from harness.rootless import attempt, ladder, twins
+from harness.rootless import attempt, engine, ladder, twins
 from harness.rootless.lab import Lab
 
 pytestmark = [pytest.mark.nightly]
@@ -113,3 +113,40 @@ def test_nothing_is_installed_before_the_vault(
     ladder.climb(guest, cell, withheld, "prepared", lambda _: None)
     assert guest.probe().engine
     cured_one_by_one(guest, distro, cures)
+
+
+# What the manual's script puts into the home of those who have no packages.
+IN_HOME = """
+mkdir -p "$HOME/bin"
+for name in rootlesskit dockerd-rootless.sh dockerd-rootless-setuptool.sh; do
+    cp "$(command -v "$name")" "$HOME/bin/"
+done
+"""
+INSTALL = '"$HOME/bin/dockerd-rootless-setuptool.sh" install'
+
+
+def test_a_rootlesskit_in_the_home_needs_the_profile(
+    booted: Callable[[str], tuple[Guest, Cell, Distro]]
+) -> None:
+    guest, cell, distro = booted("ubuntu-24.04")
+    ladder.climb(guest, cell, distro, "prepared", lambda _: None)
+    guest.probe()
+    assert attempt.check(guest).outcome == "satisfied"  # of the packages, which has a profile
+
+    guest.user.sh(IN_HOME)
+    refused = guest.user.sh(INSTALL, check=False, timeout=engine.START_SECONDS)
+    LOG.info("%s", refused.transcript)
+    assert not refused.ok, refused.transcript
+    assert "fork/exec /proc/self/exe: permission denied" in refused.stderr, refused.transcript
+
+    apply(guest, distro.hint("apparmor-rootlesskit"))
+    installed = guest.user.sh(INSTALL, check=False, timeout=engine.START_SECONDS)
+    LOG.info("%s", installed.transcript)
+    assert installed.ok, installed.transcript
+    engine.wait_for_daemon(guest, unit=True)
+    guest.root.run("loginctl", "enable-linger", guest.access.user)
+    guest.reboot()
+    guest.probe()
+    engine.wait_for_daemon(guest, unit=True)
+    unit = guest.user.run("systemctl", "--user", "cat", "docker.service").stdout
+    assert f"/home/{guest.access.user}/bin/dockerd-rootless.sh" in unit

@@ -13,6 +13,7 @@ from harness.distros.base import Distro, Hint
 from harness.errors import TestbedError
 from harness.guest.guest import Guest
 from harness.matrix import Cell
+from harness.packages import manager
 from harness.rootless import attempt, engine, ladder, twins
 from harness.rootless.lab import Lab
 
@@ -66,7 +67,7 @@ def booted(own_lab: Lab) -> Callable[[str], tuple[Guest, Cell, Distro]]:
 
 def apply(guest: Guest, hint: Hint) -> None:
     for command in hint.commands_for(guest.access.user):
-        done = guest.root.run("sh", "-c", command, check=False)
+        done = guest.root.run("sh", "-c", command, input="y\n", check=False)
         assert done.ok, done.transcript
 
 
@@ -99,6 +100,27 @@ def test_the_hints_cure_what_is_missed_without_them(
     guest, cell, distro = booted(name)
     ladder.climb(guest, cell, without(distro, CURES[name]), "prepared", lambda _: None)
     cured_one_by_one(guest, distro, CURES[name])
+
+
+# The documents' own lines, each for a manager that is not the base's.
+LINES = {
+    "arch-rolling": ("arch-fuse-overlayfs", ("fuse-overlayfs",)),
+    "opensuse-leap-15.6": ("opensuse-fuse-overlayfs", ("fuse-overlayfs",)),
+    "opensuse-tumbleweed": ("opensuse-fuse-overlayfs", ("fuse-overlayfs",)),
+    "photon-4": ("photon-packages", ("shadow", "fuse", "slirp4netns", "libslirp")),
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_the_documents_line_installs(
+    booted: Callable[[str], tuple[Guest, Cell, Distro]], name: str
+) -> None:
+    guest, _, distro = booted(name)
+    hint, packages = LINES[name]
+    theirs = manager(distro.package_manager, guest.root)
+    assert not theirs.installed(packages[-1])
+    apply(guest, distro.hint(hint))
+    assert all(map(theirs.installed, packages))
 
 
 def test_nothing_is_installed_before_the_vault(

@@ -12,6 +12,12 @@ from harness.distros.hints import (
     ROOTFUL_OFF,
 )
 
+FUSE_OVERLAYFS = Hint(
+    name="arch-fuse-overlayfs",
+    trait="fuse-overlayfs",
+    source=f"{MANUAL}, 'Distribution-specific hint', Arch Linux",
+    commands=("pacman -S fuse-overlayfs",),
+)
 USERNS_CLONE = Hint(
     name="arch-userns-clone",
     trait="userns-clone",
@@ -30,8 +36,8 @@ ROLLING = Distro(
     package_manager="pacman",
     engine_package="docker",
     # docker-rootless-extras, with the setup tool, comes from the AUR: a twin's repository has it.
-    packages=("docker", "slirp4netns", "fuse-overlayfs", "iptables", "docker-rootless-extras"),
-    hints=(ROOTFUL_OFF, LOAD_IP_TABLES, LOAD_NF_TABLES),
+    packages=("docker", "slirp4netns", "iptables", "docker-rootless-extras"),
+    hints=(FUSE_OVERLAYFS, ROOTFUL_OFF, LOAD_IP_TABLES, LOAD_NF_TABLES),
     remedies=(*REMEDIES, USERNS_CLONE),
     traits={
         **PREPARED,

@@ -70,7 +70,7 @@ class Distro:
     modes: Mapping[str, Mode] = field(default_factory=dict)  # by name, beside the usual one
     unsupported: Mapping[str, str] = field(default_factory=lambda: {"s390x": S390X})
     twin: Mapping[str, str] | None = None  # images/twins/ID.toml: the traits that are its base's
-    before: tuple[Hint, ...] = ()  # hints without which the packages cannot be had
+    before: tuple[Hint, ...] = ()  # hints that come before the packages
     unreachable: str = NO_IMAGE  # why no cell of it can boot, while ``recipe`` is empty
 
     @property

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from harness.distros.base import Distro, Hint
 from harness.distros.common import PREPARED
-from harness.distros.hints import MOBY, REMEDIES, ROOTFUL_OFF
+from harness.distros.hints import MANUAL, MOBY, REMEDIES, ROOTFUL_OFF
 
 PACKAGES = (
     "docker",
     "docker-rootless-extras",
     "slirp4netns",
-    "fuse-overlayfs",
     "shadow",
     "iptables",
 )
 
+FUSE_OVERLAYFS = Hint(
+    name="opensuse-fuse-overlayfs",
+    trait="fuse-overlayfs",
+    source=f"{MANUAL}, 'Distribution-specific hint', openSUSE",
+    commands=("zypper install -y fuse-overlayfs",),
+)
 MODULES = Hint(
     name="iptables-modules",
     trait="ip_tables-module",
@@ -22,7 +27,7 @@ MODULES = Hint(
     commands=("modprobe ip_tables iptable_mangle iptable_nat iptable_filter",),
 )
 
-HINTS = (ROOTFUL_OFF, MODULES)
+HINTS = (FUSE_OVERLAYFS, ROOTFUL_OFF, MODULES)
 
 SHARED = {
     **PREPARED,

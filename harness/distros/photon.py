@@ -10,6 +10,12 @@ PAGE = "Photon OS, docker-rootless"
 
 USER = "test_user"  # the page's user; a guest's own name goes in its place
 
+PREREQUISITES = Hint(
+    name="photon-packages",
+    trait="slirp4netns",
+    source=f"{PAGE}, 'Prerequisites'",
+    commands=("tdnf install -y shadow fuse slirp4netns libslirp",),
+)
 SUBORDINATE_UIDS = Hint(
     name="photon-subuid",
     trait="subordinate-uids",
@@ -42,15 +48,8 @@ PHOTON_4 = Distro(
     arches=("x86_64", "aarch64"),
     package_manager="tdnf",
     engine_package="docker-rootless",
-    packages=(
-        "shadow",
-        "fuse",
-        "slirp4netns",
-        "libslirp",
-        "docker-rootless",
-        "fuse-overlayfs",
-        "iptables",
-    ),
+    packages=("docker-rootless", "fuse-overlayfs", "iptables"),
+    before=(PREREQUISITES,),
     hints=(SUBORDINATE_UIDS, SUBORDINATE_GIDS, USERNS_CLONE, ROOTFUL_OFF, LOAD_IP_TABLES),
     remedies=REMEDIES,
     traits={

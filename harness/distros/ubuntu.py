@@ -65,7 +65,7 @@ UBUNTU_24_04 = Distro(
         "overlay-in-userns": "yes",
         "mandatory-access": "apparmor",
     },
-    # Debian's kernel has no switch that keeps all programs without a profile from user namespaces.
+    # The switch is a patch of Ubuntu's kernel; its twin has a profile, for programs in homes.
     twin={"kernel": "6.12", "systemd": "257", "apparmor-userns": "absent", "engine": "26.1.5"},
 )
 

@@ -91,10 +91,13 @@ def _prepare(guest: Guest, cell: Cell, distro: Distro, log: Log) -> None:
 
 def _apply(guest: Guest, hints: Iterable[Hint], log: Log) -> None:
     """A hint is the document's own line for a shell, constant data of the distro's file.
-    One that fails is not the end: what it leaves undone shows as a fact."""
+    One that fails is not the end: what it leaves undone shows as a fact.  One that asks, as
+    ``pacman -S`` does, is answered yes."""
     for hint in hints:
         for command in hint.commands_for(guest.access.user):
-            result = guest.root.run("sh", "-c", command, timeout=HINT_SECONDS, check=False)
+            result = guest.root.run(
+                "sh", "-c", command, input="y\n", timeout=HINT_SECONDS, check=False
+            )
             log(result.transcript)
 
 

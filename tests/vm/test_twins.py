@@ -13,7 +13,8 @@ from harness.distros.base import Distro, Hint
 from harness.errors import TestbedError
 from harness.guest.guest import Guest
 from harness.matrix import Cell
-from harness.rootless import attempt, ladder, twins
+from harness.packages import manager
+from harness.rootless import attempt, engine, ladder, twins
 from harness.rootless.lab import Lab
 
 pytestmark = [pytest.mark.nightly]
@@ -66,7 +67,7 @@ def booted(own_lab: Lab) -> Callable[[str], tuple[Guest, Cell, Distro]]:
 
 def apply(guest: Guest, hint: Hint) -> None:
     for command in hint.commands_for(guest.access.user):
-        done = guest.root.run("sh", "-c", command, check=False)
+        done = guest.root.run("sh", "-c", command, input="y\n", check=False)
         assert done.ok, done.transcript
 
 
@@ -101,6 +102,27 @@ def test_the_hints_cure_what_is_missed_without_them(
     cured_one_by_one(guest, distro, CURES[name])
 
 
+# The documents' own lines, each for a manager that is not the base's.
+LINES = {
+    "arch-rolling": ("arch-fuse-overlayfs", ("fuse-overlayfs",)),
+    "opensuse-leap-15.6": ("opensuse-fuse-overlayfs", ("fuse-overlayfs",)),
+    "opensuse-tumbleweed": ("opensuse-fuse-overlayfs", ("fuse-overlayfs",)),
+    "photon-4": ("photon-packages", ("shadow", "fuse", "slirp4netns", "libslirp")),
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_the_documents_line_installs(
+    booted: Callable[[str], tuple[Guest, Cell, Distro]], name: str
+) -> None:
+    guest, _, distro = booted(name)
+    hint, packages = LINES[name]
+    theirs = manager(distro.package_manager, guest.root)
+    assert not theirs.installed(packages[-1])
+    apply(guest, distro.hint(hint))
+    assert all(map(theirs.installed, packages))
+
+
 def test_nothing_is_installed_before_the_vault(
     booted: Callable[[str], tuple[Guest, Cell, Distro]]
 ) -> None:
@@ -113,3 +135,40 @@ def test_nothing_is_installed_before_the_vault(
     ladder.climb(guest, cell, withheld, "prepared", lambda _: None)
     assert guest.probe().engine
     cured_one_by_one(guest, distro, cures)
+
+
+# What the manual's script puts into the home of those who have no packages.
+IN_HOME = """
+mkdir -p "$HOME/bin"
+for name in rootlesskit dockerd-rootless.sh dockerd-rootless-setuptool.sh; do
+    cp "$(command -v "$name")" "$HOME/bin/"
+done
+"""
+INSTALL = '"$HOME/bin/dockerd-rootless-setuptool.sh" install'
+
+
+def test_a_rootlesskit_in_the_home_needs_the_profile(
+    booted: Callable[[str], tuple[Guest, Cell, Distro]]
+) -> None:
+    guest, cell, distro = booted("ubuntu-24.04")
+    ladder.climb(guest, cell, distro, "prepared", lambda _: None)
+    guest.probe()
+    assert attempt.check(guest).outcome == "satisfied"  # of the packages, which has a profile
+
+    guest.user.sh(IN_HOME)
+    refused = guest.user.sh(INSTALL, check=False, timeout=engine.START_SECONDS)
+    LOG.info("%s", refused.transcript)
+    assert not refused.ok, refused.transcript
+    assert "fork/exec /proc/self/exe: permission denied" in refused.stderr, refused.transcript
+
+    apply(guest, distro.hint("apparmor-rootlesskit"))
+    installed = guest.user.sh(INSTALL, check=False, timeout=engine.START_SECONDS)
+    LOG.info("%s", installed.transcript)
+    assert installed.ok, installed.transcript
+    engine.wait_for_daemon(guest, unit=True)
+    guest.root.run("loginctl", "enable-linger", guest.access.user)
+    guest.reboot()
+    guest.probe()
+    engine.wait_for_daemon(guest, unit=True)
+    unit = guest.user.run("systemctl", "--user", "cat", "docker.service").stdout
+    assert f"/home/{guest.access.user}/bin/dockerd-rootless.sh" in unit

@@ -23,7 +23,8 @@ FILE_SYSTEMS = ("ext4", "btrfs", "xfs")
 DATASOURCES = ("NoCloud", "ConfigDrive", "OpenStack", "VMware", "Ec2", "Azure", "none")
 OVER = ("checksum", "image")
 FORMS = ("detached", "clearsigned")
-WHEN = ("before-boot", "first-boot", "before-packages")
+BEFORE_BOOT = "before-boot"
+WHEN = (BEFORE_BOOT, "first-boot", "before-packages")
 
 LARGEST = 16 << 30  # bytes to download; no image of the catalogue comes near
 
@@ -149,7 +150,7 @@ class Boot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Fix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an image needs before it can be used.  ``before-boot``: in the disk itself."""
+    """What an image needs before it can be used.  ``before-boot``: files, in the disk itself."""
 
     why: str
     when: str
@@ -163,6 +164,8 @@ class Fix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         one_of("when", self.when, WHEN)
         if not self.files and not self.commands:
             raise ValueError("a fix does something: expected files or commands")
+        if self.when == BEFORE_BOOT and (self.commands or self.reboot):
+            raise ValueError("nothing is run in a disk: expected files alone before-boot")
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -187,6 +187,7 @@ IMAGE, LATEST, PINNED = ("image", 0), ("image", 0, "latest"), ("image", 0, "pinn
         (("boot", "b", "user"), "a\nb", "user 'a\\nb' is no name of a user"),
         (("fixes", "f", "when"), "never", "when 'never' is none of"),
         (("fixes", "f"), {"why": "w", "when": "first-boot"}, "expected files or commands"),
+        (("fixes", "f", "when"), "before-boot", "nothing is run in a disk: expected files alone"),
         (("fixes", "f", "files", 0, "path"), "etc", "path 'etc' is not absolute"),
         ((*IMAGE, "cell"), "toy-1", "cell 'toy-1' is not of the form"),
         ((*IMAGE, "cell"), "joy-1/x86_64", "expected a cell of toy"),

@@ -36,7 +36,7 @@ def booted(root: Root, scale: float) -> None:
     machine: Any = SimpleNamespace(console=console, running=True)
     guest = Guest("cell", machine, Access(None, "", "tester"), scale=scale)  # type: ignore[arg-type]
     guest._connections["root"] = root  # type: ignore[assignment]
-    guest._connect = lambda *_: root  # type: ignore[assignment, method-assign, return-value]
+    guest._connect = lambda *_: root  # type: ignore[assignment, method-assign]
     guest.wait_booted()
 
 

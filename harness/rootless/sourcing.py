@@ -138,12 +138,12 @@ def upstream(
     found = cached(entry, cache)
     if found is None:
         return Standing("fetchable", f"not fetched (harness image fetch {entry.cell})")
-    if why := _obstacle(cell, found, kernel_arguments):
+    if why := _obstacle(cell, found, kernel_arguments, entry.boot.edk2_before):
         return Standing("missing", f"fetched, but {why}")
     return Standing("ready", f"the distro's own, {found.origin.trust if found.origin else ''}")
 
 
-def _obstacle(cell: Cell, found: Image, kernel_arguments: str) -> str:
+def _obstacle(cell: Cell, found: Image, kernel_arguments: str, edk2_before: str | None) -> str:
     if kernel_arguments:
         return f"its boot loader has its own kernel arguments, without {kernel_arguments}"
     if shutil.which(f"qemu-system-{cell.arch}") is None:
@@ -153,7 +153,11 @@ def _obstacle(cell: Cell, found: Image, kernel_arguments: str) -> str:
         if bus not in BUSES:
             return f"it needs a disk on {bus}, and guests get {' or '.join(BUSES)}"
     try:
-        firmware.choose(base(cell), cell.arch, found.firmware)
+        chosen = firmware.choose(base(cell), cell.arch, found.firmware)
     except HarnessError as error:
         return f"{error.what} ({error.hint})"
+    if edk2_before and chosen == firmware.UEFI:
+        here = firmware.edk2(cell.arch)
+        if here >= edk2_before:
+            return f"it crashes on EDK2 {edk2_before} and later, and this machine has {here}"
     return ""

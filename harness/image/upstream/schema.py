@@ -129,8 +129,11 @@ class Boot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     console: str  # serial console, as the kernel calls it, or "off"
     user: str  # of the image; guests get one of their own
     datasources: tuple[str, ...]
+    edk2_before: str | None = None  # the first release of EDK2, such as 202211, on which it crashes
 
     def __post_init__(self) -> None:
+        if self.edk2_before is not None and not re.fullmatch("[0-9]{6}", self.edk2_before):
+            raise ValueError(f"edk2_before {self.edk2_before!r} is no release such as 202211")
         if not self.firmware:
             raise ValueError(f"firmware is empty: expected some of {', '.join(FIRMWARES)}")
         for firmware in self.firmware:

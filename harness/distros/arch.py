@@ -35,7 +35,8 @@ ROLLING = Distro(
     arches=("x86_64", "aarch64"),
     package_manager="pacman",
     engine_package="docker",
-    # docker-rootless-extras, with the setup tool, comes from the AUR: a twin's repository has it.
+    # docker-rootless-extras, with the setup tool, comes from the AUR: a twin's repository has it,
+    # and for the distro's own image a fix of the catalogue builds it.
     packages=("docker", "slirp4netns", "iptables", "docker-rootless-extras"),
     hints=(FUSE_OVERLAYFS, ROOTFUL_OFF, LOAD_IP_TABLES, LOAD_NF_TABLES),
     remedies=(*REMEDIES, USERNS_CLONE),

@@ -29,6 +29,8 @@ from harness.guest.session import CommandTimeout
 from harness.hypervisor.machine import Machine
 
 SSH_SECONDS = 60.0  # from power-on to an answer, with hardware acceleration
+BOOT_SECONDS = 60.0  # from that answer until systemd has started what it starts
+BOOTING = ("initializing", "starting")
 OFTEN, SELDOM = 50, 3.0  # polls, and seconds between the later ones
 CMDLINE_FILE = "/etc/kernel/cmdline"
 _NOT_YET = (OSError, EOFError, paramiko.SSHException)  # what a guest without sshd answers with
@@ -164,7 +166,13 @@ class Guest:
         """Wait for the first answer over SSH and for systemd to settle."""
         self.wait_answer()
         # "degraded" is a fact about the guest, not a reason to stop.
-        self.root.run("systemctl", "is-system-running", "--wait", timeout=60, check=False)
+        asked = ("systemctl", "is-system-running")
+        said = self.root.run(*asked, "--wait", timeout=BOOT_SECONDS, check=False).stdout.strip()
+        if said in ("", *BOOTING):  # systemd before 240 does not wait, and may refuse to
+            self.wait_until(
+                lambda: self.root.run(*asked, check=False).stdout.strip() not in BOOTING,
+                "the end of the boot", BOOT_SECONDS, 1.0,
+            )  # fmt: skip
 
     def wait_until(
         self, ready: Callable[[], bool], what: str, seconds: float, pause: float = 0.2

@@ -105,7 +105,8 @@ def run_script(session: Session, text: str, *argv: str, timeout: float = TIMEOUT
     if result.exit_status == 127:
         raise TestbedError(
             "the guest has no python3, and the probe needs it",
-            hint="add the distro's python3 package to the image recipe",
+            hint="add the distro's python3 package to the image recipe, or to the distro's own"
+                 " image by a fix of the catalogue",
             detail=result.stderr.strip(),
         )
     try:

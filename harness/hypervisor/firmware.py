@@ -7,6 +7,9 @@ named so that the better ones sort first; a file of an administrator hides the p
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +67,17 @@ def _suitable(described: dict[str, Any], arch: str) -> Uefi | None:
             names = (mapping[part]["filename"] for part in ("executable", "nvram-template"))
             return Uefi(*map(Path, names))
     return None
+
+
+def edk2(arch: str) -> str:
+    """The release of EDK2, such as 202211, that the UEFI for *arch* was made of, by the version of
+    Debian's package; empty where that is not known."""
+    command = ["dpkg-query", "--show", "--showformat=${Version}", PACKAGES.get(arch, "")]
+    if shutil.which(command[0]) is None:
+        return ""
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    found = re.match(r"(\d{4})\.(\d{2})-", said)  # 2022.11-6+deb12u2
+    return f"{found[1]}{found[2]}" if found else ""
 
 
 def choose(cell: str, arch: str, wanted: Sequence[str]) -> str:

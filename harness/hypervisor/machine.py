@@ -174,10 +174,13 @@ def thaw_line() -> str:
     return f"{time.time():.6f} {secrets.token_hex(64)}\n"
 
 
-def create_overlay(path: Path, backing: Path) -> None:
-    """A copy-on-write disk on top of *backing* (qcow2)."""
+def create_overlay(path: Path, backing: Path, least: int = 0) -> None:
+    """A copy-on-write disk on top of *backing* (qcow2), of as many bytes, but no fewer than
+    *least*."""
     command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(backing)]
     command.append(str(path))
+    if least > _virtual_size(backing):
+        command.append(str(least))
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         raise TestbedError(
@@ -185,6 +188,15 @@ def create_overlay(path: Path, backing: Path) -> None:
             hint="the image or a saved state below it may be gone or the disk full",
             command="harness cache",
         )
+
+
+def _virtual_size(path: Path) -> int:
+    """Bytes of the disk that a qcow2 is, by its header; 0 where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return int.from_bytes(file.read(32)[24:], "big")
+    except OSError:
+        return 0
 
 
 def _reason(error: libvirt.libvirtError) -> str:

@@ -12,15 +12,13 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import tarfile
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from harness.errors import TestbedError, UsageError
-from harness.image import bootstrap, mirror, process, recipe
+from harness.image import process, taking
 from harness.image.model import Image
-from harness.image.tree import extract, members
 
 Progress = Callable[[str], None]
 
@@ -104,18 +102,9 @@ def _convert(source: Path, kind: str, target: Path, form: str, log: Path) -> Non
 
 def _fetch(cell: str, arch: str, where: Path, log: Path) -> Path:
     """The loader of another architecture, from the packages of the image's own release."""
-    process.need("mmdebstrap")
-    tar = where / "loader.tar"
-    command = bootstrap.unpack(recipe.load(cell.partition("/")[0]), arch, LOADER, tar,
-                               mirror.choose())  # fmt: skip
-    process.run(command, log, {"TMPDIR": bootstrap.scratch()})
-    with tarfile.open(tar, "r:") as opened:
-        (piece,) = (
-            node.piece for path, node in members(opened)
-            if node.piece and path == str(loader(arch)).lstrip("/")
-        )  # fmt: skip
-        extract(piece, where / "loader.efi")
-    return where / "loader.efi"
+    found = where / "loader.efi"
+    taking.take(cell.partition("/")[0], arch, LOADER, str(loader(arch)), found, log)
+    return found
 
 
 def _esp(image: Image, kernel: Path, initrd: Path, uefi: Path, esp: Path, log: Path) -> None:

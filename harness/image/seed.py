@@ -36,6 +36,9 @@ def user_data(
     ``host_key`` is an OpenSSH PEM of an ed25519 key; ``host_public`` and ``user_ca`` are public
     key lines.  Whoever has a certificate of that CA may log in.  ``files`` maps paths to contents.
     """
+    # Once more for each user: sshd reads no sshd_config.d where its own file does not include it,
+    # and OpenSSH before 8.2 cannot.
+    trusted = {"ssh_authorized_keys": [f"cert-authority {user_ca.strip()}"]}
     written = {
         "/etc/ssh/harness_ca.pub": user_ca.rstrip("\n") + "\n",
         "/etc/ssh/sshd_config.d/00-harness.conf": _SSHD,
@@ -47,9 +50,11 @@ def user_data(
         "ssh_genkeytypes": ["ed25519"],
         "ssh_keys": {"ed25519_private": host_key, "ed25519_public": host_public.strip()},
         "users": [
-            {"name": "root", "lock_passwd": True},
-            {"name": user, "uid": 1000, "shell": "/bin/bash", "lock_passwd": True},
+            {"name": "root", "lock_passwd": True, **trusted},
+            {"name": user, "uid": 1000, "shell": "/bin/bash", "lock_passwd": True, **trusted},
         ],
+        # Photon's root has to change its password first, and until then no key opens anything.
+        "bootcmd": [["chage", "--lastday", "-1", "--maxdays", "-1", "root"]],
         "write_files": [{"path": path, "content": text} for path, text in written.items()],
     }
     return f"#cloud-config\n{json.dumps(config, indent=1)}\n"  # JSON is YAML

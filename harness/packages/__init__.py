@@ -53,6 +53,9 @@ class PackageManager(Protocol):
     def refresh(self) -> str:
         """Read the indexes of all repositories anew."""
 
+    def shell(self, line: str) -> str:
+        """Run a piece of shell that calls the manager: once nobody else holds the lock."""
+
 
 _MAKERS: dict[str, Callable[[Session], PackageManager]] = {
     "apt": Apt, "dnf": Dnf, "yum": Yum, "tdnf": Tdnf, "zypper": Zypper, "pacman": Pacman,

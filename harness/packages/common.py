@@ -79,6 +79,10 @@ class Tool:
         self._at = at
         self._patience = patience
 
+    def shell(self, line: str) -> str:
+        """A piece of shell that calls the manager, or a part of it.  See :meth:`_do`."""
+        return self._do("sh", "-c", line)
+
     def _do(self, *argv: str) -> str:
         """Run *argv*, once nobody else holds the lock; the transcript.
 

@@ -270,7 +270,8 @@ class Lab(Machines):
         booted = state == ladder.STATES[0]
         if booted:
             guest.wait_booted()
-            sourcing.settle(guest, image, distro.package_manager, log)
+            sourcing.settle(guest, image, distro.package_manager, self.options.cache.images,
+                            self.options.progress, log)  # fmt: skip
         ladder.climb(guest, cell, distro, state, log)
         if cell.twin and booted:
             self.options.progress(f"{cell}: making the guest a twin of {distro.title}")

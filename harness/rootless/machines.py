@@ -36,6 +36,9 @@ from harness.paths import Cache
 from harness.rootless.ladder import STATES
 
 Progress = Callable[[str], None]
+# Bytes.  Clouds' images are as small as 2 GiB, to be grown by whoever boots them; the guest's
+# cloud-init grows the root to its disk.
+ROOM = 16 << 30
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,7 @@ class Machines:
         backing: Path, saved: SavedState | None,
     ) -> Guest:  # fmt: skip
         chosen = self.acceleration(cell.arch, spec.kernel)
-        create_overlay(spec.disk, backing)
+        create_overlay(spec.disk, backing, 0 if saved or not spec.firmware else ROOM)
         if saved and saved.nvram and spec.nvram:
             shutil.copyfile(saved.nvram, spec.nvram)
         if saved is None:

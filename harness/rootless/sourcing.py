@@ -9,20 +9,31 @@ from pathlib import Path
 
 from harness import packages
 from harness.distros.base import Distro
-from harness.errors import HarnessError, UsageError
+from harness.errors import GuestRefusal, HarnessError, TestbedError, UsageError
 from harness.guest.guest import Guest
+from harness.guest.session import CommandTimeout
 from harness.hypervisor import firmware
 from harness.image import recipe as recipes
-from harness.image import store
+from harness.image import store, taking
 from harness.image.choose import Standing, choose
 from harness.image.model import Image
 from harness.image.upstream import catalogue
 from harness.image.upstream.catalogue import Upstream
 from harness.image.upstream.fetch import cached
+from harness.image.upstream.schema import Fix
 from harness.matrix import EMULATOR_PACKAGES, Cell
+from harness.packages import PackageManager
 from harness.rootless import twins
 
-FIX_SECONDS = 180.0
+# Whether busybox runs in a root that has nothing else: in a container.
+BUSYBOX_ALONE = """
+alone=$(mktemp -d)
+cp "$(command -v busybox)" "$alone/busybox" &&
+    PATH=$PATH:/usr/sbin chroot "$alone" /busybox --list > /dev/null
+status=$?
+rm -rf "$alone"
+exit $status
+"""
 BUSES = ("virtio", "sata")  # those that a machine can be given
 
 
@@ -56,30 +67,59 @@ def image(
     return store.ensure(recipe, cell.arch, cache, progress, verify=True)
 
 
-def settle(guest: Guest, image: Image, manager: str, log: Callable[[str], None]) -> None:
-    """Give a guest of an upstream image, just booted, what the catalogue says that it needs, and
-    the package lists, which such an image is shipped without.
+def settle(
+    guest: Guest, image: Image, manager: str, cache: Path, progress: Callable[[str], None],
+    log: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Give a guest of an upstream image, just booted, what the catalogue says that it needs, a
+    static busybox, which is kept in *cache*, and the package lists, which such an image is shipped
+    without.
 
-    Raises :class:`GuestRefusal` where a command of the catalogue fails.
+    Raises :class:`TestbedError` where it cannot be given that: nothing was asked of the distro.
     """
     if image.source != "upstream":
         return
-    for one in image.fixes:
-        log(f"# {one.why}")
-        for file in one.files:
-            if file.link:
-                guest.root.run("ln", "-sfn", file.link, file.path)
-            else:
-                guest.root.write(file.path, file.content, int(file.mode, 8))
-        for command in one.commands:
-            # The catalogue's own line for a shell, as the hints of a distro are.
-            log(guest.root.run("sh", "-c", command, timeout=FIX_SECONDS).transcript)
-        if one.reboot:
-            guest.reboot()
+    try:
+        for one in image.fixes:
+            log(f"# {one.why}")
+            _fix(guest, one, packages.manager(manager, guest.root), log)
+        _bring_busybox(guest, image, cache, progress)
+    except (GuestRefusal, CommandTimeout) as error:
+        raise TestbedError(
+            f"{guest.cell}: the guest could not be given what its image lacks: {error.what}",
+            hint=f"look at the fixes of {image.cell} in {catalogue.folder()}, and at the guest's"
+                 " network", detail=error.detail,
+        ) from error  # fmt: skip
     try:
         log(packages.manager(manager, guest.root).refresh())
     except HarnessError as error:  # what then cannot be installed says so
         log(f"the package lists could not be fetched: {error.what}\n{error.detail}")
+
+
+def _fix(guest: Guest, one: Fix, tool: PackageManager, log: Callable[[str], None]) -> None:
+    for file in one.files:
+        if file.link:
+            guest.root.run("ln", "-sfn", file.link, file.path)
+        else:
+            guest.root.write(file.path, file.content, int(file.mode, 8))
+    for command in one.commands:
+        # The catalogue's own line for a shell, as the hints of a distro are.
+        log(tool.shell(command))
+    if one.reboot:
+        guest.reboot()
+
+
+def _bring_busybox(
+    guest: Guest, image: Image, cache: Path, progress: Callable[[str], None]
+) -> None:
+    """Scenarios make a container image of it.  Where there is a dynamic one it takes its place,
+    as nobody knows what else is in the PATH of a user."""
+    if guest.root.sh(BUSYBOX_ALONE, check=False).ok:
+        return
+    ours = taking.busybox(image.cell.partition("/")[2], cache, progress)
+    there = guest.user.sh("command -v busybox", check=False).stdout.strip()
+    guest.root.write(there or "/usr/bin/busybox", ours.read_bytes(), 0o755)
+    guest.root.sh(BUSYBOX_ALONE)
 
 
 def base(cell: Cell) -> str:
@@ -98,12 +138,12 @@ def upstream(
     found = cached(entry, cache)
     if found is None:
         return Standing("fetchable", f"not fetched (harness image fetch {entry.cell})")
-    if why := _obstacle(cell, found, kernel_arguments):
+    if why := _obstacle(cell, found, kernel_arguments, entry.boot.edk2_before):
         return Standing("missing", f"fetched, but {why}")
     return Standing("ready", f"the distro's own, {found.origin.trust if found.origin else ''}")
 
 
-def _obstacle(cell: Cell, found: Image, kernel_arguments: str) -> str:
+def _obstacle(cell: Cell, found: Image, kernel_arguments: str, edk2_before: str | None) -> str:
     if kernel_arguments:
         return f"its boot loader has its own kernel arguments, without {kernel_arguments}"
     if shutil.which(f"qemu-system-{cell.arch}") is None:
@@ -113,7 +153,11 @@ def _obstacle(cell: Cell, found: Image, kernel_arguments: str) -> str:
         if bus not in BUSES:
             return f"it needs a disk on {bus}, and guests get {' or '.join(BUSES)}"
     try:
-        firmware.choose(base(cell), cell.arch, found.firmware)
+        chosen = firmware.choose(base(cell), cell.arch, found.firmware)
     except HarnessError as error:
         return f"{error.what} ({error.hint})"
+    if edk2_before and chosen == firmware.UEFI:
+        here = firmware.edk2(cell.arch)
+        if here >= edk2_before:
+            return f"it crashes on EDK2 {edk2_before} and later, and this machine has {here}"
     return ""

@@ -1,6 +1,7 @@
 """A disk with boot loaders: made here, served, fetched and verified as a distro's own, booted with
 BIOS and with UEFI, and used by scenarios.  One of aarch64 boots with UEFI alone.  One has no virtio
-and looks for its seed in a cloud, until a file is put into it before it boots."""
+and looks for its seed in a cloud, until a file is put into it before it boots.  Two have no busybox
+and an sshd that reads no further files, as other distros have."""
 
 from __future__ import annotations
 
@@ -55,11 +56,13 @@ def signer() -> pysequoia.Tsk:
 @dataclass(frozen=True)
 class Way:
     """A cell, and the firmware that its disk boots with.  ``bare``: of a kernel without virtio, and
-    a cloud-init that is told of no NoCloud."""
+    a cloud-init that is told of no NoCloud.  ``lean``: without what Debian's images have and others
+    have not."""
 
     cell: Cell
     boots: str
     bare: bool = False
+    lean: bool = False
 
     @property
     def name(self) -> str:
@@ -98,6 +101,17 @@ SEED_FIX = {
     "files": [{
         "path": "/etc/cloud/cloud.cfg.d/99-nocloud.cfg", "content": "datasource_list: [NoCloud]\n",
     }],
+}  # fmt: skip
+
+
+LEAN = {
+    "sshd": {
+        "why": "it includes no other file", "when": "before-boot",
+        "files": [{"path": "/etc/ssh/sshd_config", "content": "UsePAM yes\n"}],
+    },
+    "busybox": {
+        "why": "others have none", "when": "first-boot", "commands": ["rm /usr/bin/busybox"],
+    },
 }  # fmt: skip
 
 
@@ -168,14 +182,18 @@ def image(
             "fingerprint": certificate.fingerprint.upper(), "owner": "Toy", "obtain": "ask"}},
         "boot": {"disk": way.boot},
         "fixes": {
-            "seed": SEED_FIX,
+            **({"seed": SEED_FIX} if way.bare else {}),
+            **(LEAN if way.lean else {}),
             "inside": {"why": "a test", "when": "before-boot", "files": [
                 {"path": "/etc/harness/inside", "content": "in the disk"}]},
             "later": {"why": "a test", "when": "first-boot", "commands": [
                 "cp /etc/harness/inside /etc/harness/later"]}},
         "image": [{
             "cell": way.cell.id, "provenance": "self-built", "format": "qcow2", "boot": "disk",
-            "end_of_life": "unknown", "fixes": [*(["seed"] if way.bare else []), "inside", "later"],
+            "end_of_life": "unknown",
+            "fixes": [
+                *(["seed"] if way.bare else []), *(LEAN if way.lean else []), "inside", "later",
+            ],
             "latest": {
                 "url": f"{published}/{DISK}",
                 "checksum": {"url": f"{published}/{SUMS}"},
@@ -213,9 +231,10 @@ WAYS = pytest.mark.parametrize(
         Way(CELL, firmware.BIOS),
         Way(CELL, firmware.UEFI),
         Way(CELL, firmware.BIOS, bare=True),
-        Way(replace(CELL, arch="aarch64"), firmware.UEFI),
+        Way(CELL, firmware.BIOS, lean=True),
+        Way(replace(CELL, arch="aarch64"), firmware.UEFI, lean=True),
     ],
-    ids=lambda way: f"{way.name}-{way.boots}",
+    ids=lambda way: f"{way.name}-{way.boots}{'-lean' if way.lean else ''}",
     indirect=True,
 )
 
@@ -230,6 +249,9 @@ def test_a_fetched_disk_boots_and_its_states_restore(
     guest = lab.guest(way.cell, own_distro, "booted")
     has_booted_by(guest, way)
     assert guest.root.read("/etc/harness/later") == "in the disk"
+    if way.lean:
+        assert guest.root.read("/etc/ssh/sshd_config") == "UsePAM yes\n"
+        assert guest.user.run("busybox", "true").ok
     before = guest.root.read("/proc/sys/kernel/random/boot_id")
     if way.boots == firmware.UEFI:
         guest.root.sh(f"printf '\\007\\000\\000\\000x' > {OURS}")

@@ -209,13 +209,10 @@ class _Job:
 
 
     def _fix(self, work: Path) -> None:
-        """Put the catalogue's files into the unpacked disk, and say what cannot be done to it."""
+        """Put the catalogue's files into the unpacked disk."""
         if wanted := fixes.files(self.upstream.fixes):
             self.say(f"{self._cell}: writing {', '.join(file.path for file in wanted)} into it")
             fixes.apply(work / debian.DISK, wanted, work / debian.LOG)
-        for fix in self.upstream.fixes:
-            if fix.when == fixes.BEFORE_BOOT and fix.commands:
-                self.say(f"{self._cell}: not done, for no command is run in a disk: {fix.why}")
 
 
 def _forget(parts: Path) -> None:

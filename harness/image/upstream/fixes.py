@@ -17,9 +17,8 @@ from harness.errors import UsageError
 from harness.image import process
 from harness.image.recipe import File
 from harness.image.upstream import disk
-from harness.image.upstream.schema import Fix
+from harness.image.upstream.schema import BEFORE_BOOT, Fix
 
-BEFORE_BOOT = "before-boot"
 _SECTOR = 512
 _SAFE = re.compile(r"[A-Za-z0-9._/+@-]+")  # what debugfs takes for one word
 _EXT_MAGIC = b"\x53\xef", 1080  # of the superblock's own 1024 bytes, at 56

@@ -23,7 +23,8 @@ FILE_SYSTEMS = ("ext4", "btrfs", "xfs")
 DATASOURCES = ("NoCloud", "ConfigDrive", "OpenStack", "VMware", "Ec2", "Azure", "none")
 OVER = ("checksum", "image")
 FORMS = ("detached", "clearsigned")
-WHEN = ("before-boot", "first-boot", "before-packages")
+BEFORE_BOOT = "before-boot"
+WHEN = (BEFORE_BOOT, "first-boot", "before-packages")
 
 LARGEST = 16 << 30  # bytes to download; no image of the catalogue comes near
 
@@ -128,8 +129,11 @@ class Boot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     console: str  # serial console, as the kernel calls it, or "off"
     user: str  # of the image; guests get one of their own
     datasources: tuple[str, ...]
+    edk2_before: str | None = None  # the first release of EDK2, such as 202211, on which it crashes
 
     def __post_init__(self) -> None:
+        if self.edk2_before is not None and not re.fullmatch("[0-9]{6}", self.edk2_before):
+            raise ValueError(f"edk2_before {self.edk2_before!r} is no release such as 202211")
         if not self.firmware:
             raise ValueError(f"firmware is empty: expected some of {', '.join(FIRMWARES)}")
         for firmware in self.firmware:
@@ -149,7 +153,7 @@ class Boot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Fix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an image needs before it can be used.  ``before-boot``: in the disk itself."""
+    """What an image needs before it can be used.  ``before-boot``: files, in the disk itself."""
 
     why: str
     when: str
@@ -163,6 +167,8 @@ class Fix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         one_of("when", self.when, WHEN)
         if not self.files and not self.commands:
             raise ValueError("a fix does something: expected files or commands")
+        if self.when == BEFORE_BOOT and (self.commands or self.reboot):
+            raise ValueError("nothing is run in a disk: expected files alone before-boot")
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

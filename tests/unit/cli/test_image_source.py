@@ -186,6 +186,22 @@ def test_an_image_whose_machine_cannot_be_had_is_passed_over(
     assert "it needs a disk on nvme" in strange.why
 
 
+@pytest.mark.parametrize(("here", "boots"), [("202211", False), ("202008", True), ("", True)])
+def test_an_image_that_crashes_on_the_firmware_here_is_passed_over(
+    here: str, boots: bool, known: Path, call: Call, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    call("image", "fetch", CELL)
+    file = known / "debian.toml"
+    text = file.read_text()
+    file.write_text(text.replace('["bios"]', '["uefi"], "edk2_before" = "202211"'))
+    assert file.read_text() != text
+    monkeypatch.setattr(firmware, "choose", lambda *_: firmware.UEFI)
+    monkeypatch.setattr(firmware, "edk2", lambda arch: here)
+    (found,) = sourced([support(DEBIAN_12, "x86_64")], catalogue.load_all(), cache().images)
+    assert (found.row.source == "upstream") == boots
+    assert ("crashes on EDK2 202211 and later, and this machine has 202211" in found.why) != boots
+
+
 def test_an_unknown_source_is_refused(call: Call) -> None:
     assert call("matrix", "--image-source", "rumour").exit_code == 4
     with pytest.raises(UsageError):

@@ -6,7 +6,7 @@ import time
 from typing import Any, cast
 
 from harness.guest import clock
-from harness.guest.session import Result, Session
+from harness.guest.session import CommandFailed, Result, Session
 
 
 class Root:
@@ -24,6 +24,19 @@ def test_without_a_channel_nothing_listens() -> None:
     root = Root()
     assert clock.start_listener(cast(Session, root)) is False
     assert [argv for argv, _ in root.asked] == [("test", "-e", clock.PORT)]
+
+
+def test_an_old_systemd_is_told_as_well() -> None:
+    class Old(Root):
+        def run(self, *argv: str, input: str = "", **_: Any) -> Result:
+            if argv[0] == "test":
+                return Result(argv, 0, "", "", 0.0)
+            result = Result(argv, 1, "", "systemd-run: unrecognized option '--collect'", 0.0)
+            if _.get("check", True):
+                raise CommandFailed(result)
+            return result
+
+    assert clock.start_listener(cast(Session, Old())) is False
 
 
 def test_then_it_is_told_the_time_and_entropy() -> None:

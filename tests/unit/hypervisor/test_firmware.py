@@ -199,3 +199,22 @@ def test_libvirt_takes_a_machine_of_aarch64() -> None:
 def test_firmware_that_went_away_is_the_test_beds_fault(own: tuple[Path, Path]) -> None:
     with pytest.raises(TestbedError, match="no UEFI"):
         xml(spec("x86_64", firmware=UEFI, nvram=Path("/s/nvram.fd")))
+
+
+@pytest.mark.parametrize(
+    ("version", "release"),
+    [("2022.11-6+deb12u2", "202211"), ("2020.11-2+deb11u3", "202011"), ("1:strange", ""), ("", "")],
+)
+def test_the_release_of_edk2_is_that_of_its_package(
+    version: str, release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "dpkg-query"
+    tool.write_text(f"#!/bin/sh\n[ $3 = qemu-efi-aarch64 ] && printf %s '{version}'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert firmware.edk2("aarch64") == release
+
+
+def test_where_no_package_is_known_nor_is_the_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert firmware.edk2("aarch64") == ""

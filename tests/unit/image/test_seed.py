@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pycdlib
 
 from harness.image.seed import meta_data, seed_iso, user_data
+from tests.unit.packages.local import AS_ROOT
 
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\n"
 
@@ -44,7 +46,24 @@ def test_the_guest_gets_its_keys() -> None:
 def test_the_ordinary_user_is_ordinary() -> None:
     root, tester = config()["users"]
     assert root["name"] == "root"
+    assert tester.pop("ssh_authorized_keys")
     assert tester == {"name": "tester", "uid": 1000, "shell": "/bin/bash", "lock_passwd": True}
+
+
+def test_an_sshd_that_reads_no_drop_in_is_told_of_the_authority_too() -> None:
+    for user in config()["users"]:
+        assert user["ssh_authorized_keys"] == ["cert-authority ssh-ed25519 BBBB ca"], user["name"]
+
+
+def test_a_password_that_has_expired_does_not_keep_root_out(tmp_path: Path) -> None:
+    """The command, run on files such as an image may have."""
+    (tmp_path / "etc/pam.d").mkdir(parents=True)
+    (tmp_path / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+    (tmp_path / "etc/shadow").write_text("root:!:0:0:90:7:::\n")
+    (command,) = config()["bootcmd"]
+    there = [*command[:-1], "--root", str(tmp_path), command[-1]]
+    subprocess.run([*AS_ROOT, *there], check=True)
+    assert (tmp_path / "etc/shadow").read_text() == "root:!::0::7:::\n"
 
 
 def test_the_iso_reads_back(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ FULL: dict[str, Any] = {
         "b": {
             "firmware": ["bios"], "disk": "virtio", "seed": "sata", "nic": "virtio",
             "root": "ext4", "console": "ttyS0", "user": "toy", "datasources": ["NoCloud"],
+            "edk2_before": "202211",
         }
     },
     "fixes": {
@@ -177,6 +178,7 @@ IMAGE, LATEST, PINNED = ("image", 0), ("image", 0, "latest"), ("image", 0, "pinn
         (("keys", "k", "owner"), " ", "owner is empty"),
         (("boot", "b", "firmware"), ["coreboot"], "firmware 'coreboot' is none of: bios, uefi"),
         (("boot", "b", "firmware"), [], "firmware is empty"),
+        (("boot", "b", "edk2_before"), "2022.11", "edk2_before '2022.11' is no release such as"),
         (("boot", "b", "disk"), "ide", "disk 'ide' is none of: virtio, sata, nvme"),
         (("boot", "b", "seed"), "floppy", "seed 'floppy' is none of"),
         (("boot", "b", "nic"), "ne2k", "nic 'ne2k' is none of"),
@@ -187,6 +189,7 @@ IMAGE, LATEST, PINNED = ("image", 0), ("image", 0, "latest"), ("image", 0, "pinn
         (("boot", "b", "user"), "a\nb", "user 'a\\nb' is no name of a user"),
         (("fixes", "f", "when"), "never", "when 'never' is none of"),
         (("fixes", "f"), {"why": "w", "when": "first-boot"}, "expected files or commands"),
+        (("fixes", "f", "when"), "before-boot", "nothing is run in a disk: expected files alone"),
         (("fixes", "f", "files", 0, "path"), "etc", "path 'etc' is not absolute"),
         ((*IMAGE, "cell"), "toy-1", "cell 'toy-1' is not of the form"),
         ((*IMAGE, "cell"), "joy-1/x86_64", "expected a cell of toy"),
@@ -308,3 +311,24 @@ def test_the_first_boot_fixes_are_there() -> None:
     assert "vault.centos.org" in known["centos-7/aarch64"].fixes[0].commands[0]
     assert "kernel-default" in known["opensuse-tumbleweed/aarch64"].fixes[0].commands[0]
     assert "pacman-key --populate" in known["arch-rolling/x86_64"].fixes[0].commands
+
+
+def test_a_new_kernel_is_booted_before_anything_needs_its_modules() -> None:
+    for cell, upstream in catalogue.load_all().items():
+        for fix in upstream.fixes:
+            new = any("pacman -Su" in line or "kernel" in line for line in fix.commands)
+            assert fix.reboot or not new, cell
+
+
+def test_packages_are_in_no_archive_but_where_a_fix_says() -> None:
+    """What the documents install and a distro's own archive does not have."""
+    known = catalogue.load_all()
+    for name, archive in (
+        ("centos-7", "download.docker.com"), ("ubuntu-24.04", "download.docker.com"),
+        ("arch-rolling", "aur.archlinux.org"),
+    ):  # fmt: skip
+        for arch in ("x86_64", "aarch64"):
+            fixes = known[f"{name}/{arch}"].fixes
+            given = [line for fix in fixes for line in fix.commands]
+            given += [file.content for fix in fixes for file in fix.files]
+            assert any(archive in line for line in given), name

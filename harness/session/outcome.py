@@ -16,8 +16,6 @@ from harness.results.run import CellInfo, ImageInfo
 from harness.session.decide import Decider, Finding, describe
 from harness.session.fixtures import DECIDER, FAILED, GUEST, SESSION
 
-IDLE = 0.5  # tasks at work or waiting for a disk, on average over a minute
-
 
 def account(
     item: pytest.Item, decider: Decider, error: BaseException, report: pytest.TestReport
@@ -48,7 +46,7 @@ def account(
             where = (str(item.path), item.location[1] or 0)
             report.longrepr = (*where, f"Skipped: {error.what}")
             item.stash[FAILED] = False
-    elif isinstance(error, CommandTimeout) and (idle := _idle(item)):
+    elif isinstance(error, CommandTimeout) and (idle := _idle(item, error)):
         decider.conclude(
             Verdict.VIOLATED, observed=error.what, note=idle, evidence=error.detail,
             next_step="find what it waits for: it had nothing to do",
@@ -71,22 +69,10 @@ def account(
         )  # fmt: skip
 
 
-def _idle(item: pytest.Item) -> str:
-    """That the guest had nothing to do while a command did not end, or nothing.
-
-    A guest that the host is too slow for is busy as it sees itself, and one whose disk is slow
-    counts who waits for that: then nothing is said about the distro.  One that idles hangs.
-    """
+def _idle(item: pytest.Item, late: CommandTimeout) -> str:
+    """That the scenario's guest had nothing to do while it was waited for, or nothing."""
     guest = item.stash.get(GUEST, None)
-    if guest is None:
-        return ""
-    try:
-        load = guest.root.read("/proc/loadavg").split()[0]
-    except HarnessError:
-        return ""
-    if float(load) >= IDLE:
-        return ""
-    return f"the guest answers, and was idle: {load} tasks at work in the last minute"
+    return "" if guest is None else guest.idle(late)
 
 
 def cell_info(item: pytest.Item) -> dict[str, Any] | None:

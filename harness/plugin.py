@@ -20,11 +20,11 @@ from harness.results.known_issues import KnownIssue, load_known_issues
 from harness.results.ledger import load_ledger
 from harness.results.model import Row
 from harness.results.run import CellInfo, ImageInfo
-from harness.results.summary import EXIT_FINDING, EXIT_OK, EXIT_TESTBED, exit_status
-from harness.rootless.housekeeping import keep_house
+from harness.results.summary import EXIT_TESTBED
 from harness.session import beforehand, junit, options, outcome, reproduce, screen
 from harness.session import run as runs_module
 from harness.session.decide import Decider, Finding, describe
+from harness.session.ending import end
 from harness.session.fixtures import (  # noqa: F401
     DECIDER,
     FAILED,
@@ -39,8 +39,6 @@ from harness.session.fixtures import (  # noqa: F401
     lab,
     new_guest,
 )
-from harness.session.suspicion import suspect
-from harness.session.unreached import decide_unreached
 
 RUN = pytest.StashKey[runs_module.ControlledRun]()
 JUNIT = pytest.StashKey[bool]()
@@ -110,9 +108,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 
 def _told(error: HarnessError | OSError) -> str:
-    if isinstance(error, HarnessError):
-        return str(error)
-    return f"{error.filename or 'the test bed'}: {error.strerror or error}"
+    return str(error) if isinstance(error, HarnessError) else outcome.told(error)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -240,29 +236,16 @@ def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     config = session.config
     controlled = config.stash.get(RUN, None)
-    ended = int(exitstatus) in (EXIT_OK, EXIT_FINDING)
-    if controlled is not None and controlled.store is not None and ended:
-        cells = [row.cell for row in options.selected(config)]
-        decide_unreached(config.stash[SESSION], controlled.store, cells, _known_issues())
-        suspect(config.stash[SESSION], controlled.store, cells)
+    if controlled is not None and controlled.store is not None:
+        session.exitstatus = end(
+            config, config.stash[SESSION], controlled, controlled.store, int(exitstatus),
+            _known_issues(),
+        )  # fmt: skip
+        return
     if SESSION in config.stash:
         config.stash[SESSION].close()
-    if controlled is None or controlled.store is None:
-        if config.stash.get(JUNIT, False):
-            junit.withdraw(config)
-        return
-    controlled.stop()
-    _keep_house(config, controlled)
-    status = exit_status(controlled.store.run.rows, int(exitstatus))
-    controlled.store.finish(status)
-    session.exitstatus = status
-
-
-def _keep_house(config: pytest.Config, controlled: runs_module.ControlledRun) -> None:
-    """What cannot be tidied up now is tidied up next time."""
-    with contextlib.suppress(HarnessError, OSError):
-        if removed := str(keep_house(controlled.cache)):
-            screen.lines(config)(f"removed from the cache: {removed}")
+    if controlled is not None and config.stash.get(JUNIT, False):
+        junit.withdraw(config)
 
 
 def pytest_terminal_summary(config: pytest.Config) -> None:
@@ -282,4 +265,5 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if SESSION in config.stash:
         config.stash[SESSION].close()
     if RUN in config.stash:
-        config.stash[RUN].stop()
+        with contextlib.suppress(HarnessError, OSError):  # told at the session's end
+            config.stash[RUN].stop()

@@ -55,18 +55,32 @@ def account(
             "\n".join(describe(row) for row in decider.findings())
         )
     else:
-        what, hint, detail = f"{type(error).__name__}: {error}", "", ""
         if isinstance(error, HarnessError):
-            what, hint, detail = error.what, error.hint, error.detail
             report.longrepr = terminal.printable(str(error))
-        if isinstance(error, CommandTimeout):
-            hint = hint or "the guest may be overloaded; look at its console and journal"
         broken = item.stash.get(GUEST, None)
-        log = str(broken.console_path) if broken is not None else ""
-        decider.conclude(
-            Verdict.TESTBED_ERROR, note=what.splitlines()[0][:300], evidence=detail,
-            next_step=hint, log=log,
-        )  # fmt: skip
+        broke(decider, error, str(broken.console_path) if broken is not None else "")
+
+
+def broke(decider: Decider, error: BaseException, log: str = "") -> None:
+    """Give all that is undecided the test bed's verdict: *error* says nothing of the distro."""
+    what, hint, detail = f"{type(error).__name__}: {error}", "", ""
+    if isinstance(error, HarnessError):
+        what, hint, detail = error.what, error.hint, error.detail
+    if isinstance(error, CommandTimeout):
+        hint = hint or "the guest may be overloaded; look at its console and journal"
+    decider.conclude(
+        Verdict.TESTBED_ERROR, note=what.splitlines()[0][:300], evidence=detail, next_step=hint,
+        log=log,
+    )  # fmt: skip
+
+
+def told(error: Exception) -> str:
+    """An error in one line."""
+    if isinstance(error, HarnessError):
+        return error.what
+    if isinstance(error, OSError):
+        return f"{error.filename or 'the test bed'}: {error.strerror or error}"
+    return f"{type(error).__name__}: {error}"
 
 
 def _idle(item: pytest.Item, late: CommandTimeout) -> str:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
-from harness.errors import GuestRefusal
-from harness.matrix import Cell
 from harness.results.model import Row, Verdict
-from harness.session.unreached import KEY, _row, silent
+from harness.session.unreached import silent
 
 CELL = "debian-12/x86_64"
 LEFT = Row(
@@ -30,15 +27,3 @@ def test_a_finding_of_the_same_cell_breaks_it() -> None:
 
 def test_what_does_not_apply_by_its_facts_is_no_silence() -> None:
     assert silent([replace(LEFT, note="AppArmor is not active")]) == {}
-
-
-class NoState:
-    def guest(self, *_: object) -> None:
-        raise GuestRefusal("state booted cannot be reached: tester is not let in")
-
-
-def test_where_not_even_the_first_state_is_reached_there_is_a_verdict() -> None:
-    lab: Any = NoState()
-    (row,) = _row(lab, Cell("debian", "12", "x86_64"), LEFT, ())
-    assert (row.rule, row.verdict, row.state) == (KEY, Verdict.VIOLATED, "daemon")
-    assert "not let in" in str(row.observed)

@@ -170,24 +170,40 @@ def pytest_runtest_makereport(
     if decider is None:
         return report
     error = call.excinfo.value if call.excinfo else None
+    rows: list[Row] | None = None
     if error is not None and not isinstance(error, KeyboardInterrupt):
-        outcome.account(item, decider, error, report)
+        if report.when == "teardown":
+            rows = outcome.after(item, decider, error, report)
+        else:
+            outcome.account(item, decider, error, report)
     if report.when == "call" or (report.when == "setup" and error is not None):
-        report.harness_rows = [row.to_json() for row in decider.rows]  # type: ignore[attr-defined]
+        rows = decider.rows
+    if rows is not None:
+        report.harness_rows = [row.to_json() for row in rows]  # type: ignore[attr-defined]
         report.harness_cell = outcome.cell_info(item)  # type: ignore[attr-defined]
-        for row in decider.rows:
+        for row in rows:
             report.user_properties.append((f"{row.rule} {row.cell}", str(row.verdict)))
     return report
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """On the controller: take a worker's rows into the run."""
+    if _controller is None:
+        return
     rows = getattr(report, "harness_rows", None)
-    if rows is None or _controller is None:
+    speechless = rows is None and report.failed and _of_scenario(report.nodeid)
+    if not speechless and (rows is None or _repeated_for_its_end(report)):
         return
     controlled = _controller.stash[RUN]
     _begin(_controller)
     assert controlled.store is not None
+    if rows is None:
+        cells = [row.cell for row in options.selected(_controller)]
+        start = _controller.stash[SESSION].start
+        controlled.store.add_rows(
+            outcome.crashed(report, cells, start, options.carried(_controller))
+        )
+        return
     info = report.harness_cell
     if info is not None:
         image = ImageInfo(**info["image"]) if info["image"] else None
@@ -196,6 +212,15 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         if info["engine"] or not any(cell.facts for cell in known):
             controlled.store.add_cell(CellInfo(**{**info, "image": image}))
     controlled.store.add_rows(*(Row.from_json(row) for row in rows))
+
+
+def _of_scenario(nodeid: str) -> bool:
+    return nodeid.startswith("scenarios/")
+
+
+def _repeated_for_its_end(report: pytest.TestReport) -> bool:
+    """Whether all was decided, and only what came after broke and is now done again."""
+    return report.when == "teardown" and report.outcome == "rerun"  # type: ignore[comparison-overlap]
 
 
 _controller: pytest.Config | None = None
@@ -228,7 +253,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
-    if any(test.startswith("scenarios/") for test in ids):
+    if any(map(_of_scenario, ids)):
         _begin(node.config)
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
 
 from harness.errors import GuestRefusal, HarnessError
 from harness.guest.session import CommandTimeout
-from harness.matrix import TWIN
+from harness.matrix import TWIN, Cell
 from harness.results import terminal
-from harness.results.model import Verdict
+from harness.results.model import Row, Verdict
 from harness.results.run import CellInfo, ImageInfo
+from harness.session import reproduce
 from harness.session.decide import Decider, Finding, describe
 from harness.session.fixtures import DECIDER, FAILED, GUEST, SESSION
 
@@ -57,12 +59,50 @@ def account(
     else:
         if isinstance(error, HarnessError):
             report.longrepr = terminal.printable(str(error))
-        broken = item.stash.get(GUEST, None)
-        broke(decider, error, str(broken.console_path) if broken is not None else "")
+        broke(decider, error, _console(item))
 
 
-def broke(decider: Decider, error: BaseException, log: str = "") -> None:
-    """Give all that is undecided the test bed's verdict: *error* says nothing of the distro."""
+def after(
+    item: pytest.Item, decider: Decider, error: BaseException, report: pytest.TestReport
+) -> list[Row]:
+    """The row of a test bed that broke after the scenario was decided."""
+    if isinstance(error, HarnessError):
+        report.longrepr = terminal.printable(str(error))
+    known = len(decider.rows)
+    broke(decider, error, _console(item), anyway=True)
+    return decider.rows[known:]
+
+
+def crashed(
+    report: pytest.TestReport, cells: Iterable[Cell], start: Sequence[str], chosen: Sequence[str]
+) -> Row:
+    """The row of a scenario on one of *cells* that has none, as it ended with its process; *start*
+    and *chosen* are those of :func:`harness.session.reproduce.command`."""
+    scenario, _, parameters = report.nodeid.partition("[")
+    # The longest: with the engine's version where there is one.
+    cell = max((cell.id for cell in cells if cell.id in parameters), key=len, default="")
+    return Row(
+        claim="", cell=cell, scenario=scenario, verdict=Verdict.TESTBED_ERROR,
+        note=report.longreprtext.splitlines()[-1][:300],
+        next_step="look for what ended it: has this machine too little memory for so many guests?",
+        reproduce=reproduce.command(start, scenario, cell, chosen) if cell else "",
+    )  # fmt: skip
+
+
+def _console(item: pytest.Item) -> str:
+    """Of the scenario's guest, seen from the run's directory where it is there."""
+    guest = item.stash.get(GUEST, None)
+    if guest is None:
+        return ""
+    path, directory = guest.console_path, item.config.stash[SESSION].run_dir
+    return str(path.relative_to(directory) if path.is_relative_to(directory) else path)
+
+
+def broke(
+    decider: Decider, error: BaseException, log: str = "", *, anyway: bool = False
+) -> None:
+    """Give all that is undecided the test bed's verdict: *error* says nothing of the distro.
+    *anyway*: also where nothing is."""
     what, hint, detail = f"{type(error).__name__}: {error}", "", ""
     if isinstance(error, HarnessError):
         what, hint, detail = error.what, error.hint, error.detail
@@ -70,7 +110,7 @@ def broke(decider: Decider, error: BaseException, log: str = "") -> None:
         hint = hint or "the guest may be overloaded; look at its console and journal"
     decider.conclude(
         Verdict.TESTBED_ERROR, note=what.splitlines()[0][:300], evidence=detail, next_step=hint,
-        log=log,
+        log=log, anyway=anyway,
     )  # fmt: skip
 
 

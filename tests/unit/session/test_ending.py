@@ -14,9 +14,13 @@ from harness.results.model import Row, Verdict
 from harness.results.run import Run
 from harness.results.store import load_run
 
-# A plugin for the run: no guest is booted.  The scenario's guest refuses, and then?
+SCENARIO = "scenarios/test_paths.py"
+CELL = "debian-12/x86_64"
+# A plugin for the run, which boots no guest: what becomes of the one of the scenario, and then?
 BED = """
-from harness.errors import GuestRefusal, RestoreError
+import os
+from types import SimpleNamespace
+from harness.errors import GuestRefusal, RestoreError, TestbedError
 from harness.results.run import HostInfo
 from harness.results.store import RunStore
 from harness.rootless import suspects
@@ -30,7 +34,7 @@ asked = []
 def guest(lab, cell, distro, state):
     asked.append(state)
     if len(asked) == 1:
-        raise GuestRefusal(unreached(state, "the daemon does not answer"))
+        {first}
     {then}
 
 Lab.guest = guest
@@ -44,15 +48,29 @@ def collector(*_):
     raise ValueError("no JSON")
 suspects.find = collector
 """
+REFUSES = "raise GuestRefusal(unreached(state, 'the daemon does not answer'))"
+STAYS = """
+def end():
+    raise TestbedError("QEMU does not end")
+
+def pytest_pyfunc_call(pyfuncitem):
+    from harness.session.fixtures import DECIDER
+    decider = pyfuncitem.stash[DECIDER]
+    for key in decider.context.keys:
+        decider.not_applicable(key, "nothing of it applies")
+    return True
+"""
 
 
-def run(tmp_path: Path, then: str, more: str = "") -> tuple[subprocess.CompletedProcess[str], Run]:
-    (tmp_path / "broken_bed.py").write_text(BED.format(then=then, more=more))
+def run(
+    tmp_path: Path, then: str, more: str = "", *words: str, first: str = REFUSES
+) -> tuple[subprocess.CompletedProcess[str], Run]:
+    (tmp_path / "broken_bed.py").write_text(BED.format(first=first, then=then, more=more))
     result = subprocess.run(
-        [sys.executable, "-m", "harness.cli", "run", "scenarios/test_paths.py",
-         "-p", "broken_bed", "-p", "no:cacheprovider", "-k", "test_configuration",
-         "--cell", "debian-12/x86_64", "--image-source", "built",
-         "--run-dir", str(tmp_path / "run"), "--cache-dir", str(tmp_path / "cache")],
+        [sys.executable, "-m", "harness.cli", "run", SCENARIO,
+         "-p", "broken_bed", "-p", "no:cacheprovider", "-k", "test_client_with_a_socket",
+         "--cell", CELL, "--image-source", "built",
+         "--run-dir", str(tmp_path / "run"), "--cache-dir", str(tmp_path / "cache"), *words],
         cwd=project(), env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True,
         text=True, check=False,
     )  # fmt: skip
@@ -77,7 +95,7 @@ def test_what_could_not_be_decided_is_the_test_bed_s(
     assert result.returncode == 16, result.stdout + result.stderr
     assert (stored.complete, stored.exit_status) == (True, 16)
     assert (start(stored).verdict, start(stored).note) == (Verdict.TESTBED_ERROR, note)
-    assert f"testbed-error  M18.start on debian-12/x86_64: {note}" in result.stdout
+    assert f"testbed-error  M18.start on {CELL}: {note}" in result.stdout
     assert "Traceback" not in result.stdout + result.stderr
 
 
@@ -97,3 +115,26 @@ def test_suspects_and_a_full_disk_cost_no_report(tmp_path: Path) -> None:
     assert "run.json is not complete: run.json.tmp: No space left on device" in result.stdout
     assert "Traceback" not in result.stdout + result.stderr
     assert result.returncode == 1, "it found something before: not even the first state is reached"
+
+
+def broken(stored: Run) -> list[Row]:
+    return [row for row in stored.rows if row.verdict is Verdict.TESTBED_ERROR]
+
+
+def test_a_worker_that_crashes_is_the_test_bed_s(tmp_path: Path) -> None:
+    result, stored = run(tmp_path, "", "", "-n", "1", first="os._exit(9)")
+    assert result.returncode == 16, result.stdout + result.stderr
+    (row,) = broken(stored)
+    assert (row.cell, row.scenario) == (CELL, f"{SCENARIO}::test_client_with_a_socket")
+    assert "crashed while running" in row.note
+    assert row.reproduce.endswith(f"test_client_with_a_socket --cell {CELL} --image-source built")
+    assert stored.complete
+
+
+def test_what_breaks_after_a_scenario_is_the_test_bed_s(tmp_path: Path) -> None:
+    guest = "SimpleNamespace(facts=None, end=end, console_path=lab.logs(cell) / 'console.log')"
+    result, stored = run(tmp_path, "", STAYS, first=f"return {guest}")
+    assert result.returncode == 16, result.stdout + result.stderr
+    (row,) = broken(stored)
+    assert (row.cell, row.note) == (CELL, "QEMU does not end")
+    assert row.log == "logs/debian-12_x86_64/console.log", "in the run's directory"

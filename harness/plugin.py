@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
 from collections.abc import Generator
 from datetime import date
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from harness.commands.face import end_as_ctrl_c
 from harness.errors import HarnessError, TestbedError, UsageError
 from harness.matrix import Cell
 from harness.paths import cache, project, runs
@@ -65,9 +65,6 @@ def pytest_configure(config: pytest.Config) -> None:
         start = reproduce.prefix(sys.argv[0])
     config.stash[SESSION] = Session(config, run_id, Path(run_dir), start)
     if worker is None:
-        # SIGTERM ends a run as Ctrl-C does: fixtures are torn down, guests end.
-        with contextlib.suppress(ValueError):  # not in the main thread
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
         config.stash[RUN] = runs_module.ControlledRun(
             run_id, Path(run_dir), cache(config.getoption("--cache-dir")), screen.lines(config)
         )
@@ -97,6 +94,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
             return 0
         worker = _worker(config) is not None
         if not worker:
+            end_as_ctrl_c()  # fixtures are torn down, guests end
             _known_issues()
         beforehand.check(config, worker=worker)
     except UsageError as error:
@@ -104,6 +102,11 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     except (HarnessError, OSError) as error:
         print(terminal.printable(_told(error)), file=sys.stderr)  # noqa: T201
         return EXIT_TESTBED
+    except KeyboardInterrupt as interrupt:
+        excinfo = pytest.ExceptionInfo.from_exception(interrupt)
+        config.hook.pytest_keyboard_interrupt(excinfo=excinfo)
+        print("interrupted", file=sys.stderr)  # noqa: T201
+        return pytest.ExitCode.INTERRUPTED
     return None
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness import packages
 from harness.distros.base import Distro
-from harness.errors import HarnessError, UsageError
+from harness.errors import GuestRefusal, HarnessError, UsageError
 from harness.guest.guest import Guest
 from harness.hypervisor import firmware
 from harness.image import recipe as recipes
@@ -60,7 +60,8 @@ def settle(guest: Guest, image: Image, manager: str, log: Callable[[str], None])
     """Give a guest of an upstream image, just booted, what the catalogue says that it needs, and
     the package lists, which such an image is shipped without.
 
-    Raises :class:`GuestRefusal` where a command of the catalogue fails.
+    Raises :class:`GuestRefusal` where a command of the catalogue fails, and :class:`TestbedError`
+    where the lists cannot be had: a state without them would tell it as a refusal ever after.
     """
     if image.source != "upstream":
         return
@@ -78,8 +79,8 @@ def settle(guest: Guest, image: Image, manager: str, log: Callable[[str], None])
             guest.reboot()
     try:
         log(packages.manager(manager, guest.root).refresh())
-    except HarnessError as error:  # what then cannot be installed says so
-        log(f"the package lists could not be fetched: {error.what}\n{error.detail}")
+    except GuestRefusal as refusal:  # what then cannot be installed says so
+        log(f"the package lists could not be fetched: {refusal.what}\n{refusal.detail}")
 
 
 def base(cell: Cell) -> str:

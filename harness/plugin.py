@@ -185,7 +185,7 @@ def pytest_runtest_makereport(
         report.harness_rows = [row.to_json() for row in rows]  # type: ignore[attr-defined]
         report.harness_cell = outcome.cell_info(item)  # type: ignore[attr-defined]
         for row in rows:
-            report.user_properties.append((f"{row.rule} {row.cell}", str(row.verdict)))
+            report.user_properties.append((f"{row.rule} {row.cell}".strip(), str(row.verdict)))
     return report
 
 
@@ -267,7 +267,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if controlled is not None and controlled.store is not None:
         session.exitstatus = end(
             config, config.stash[SESSION], controlled, controlled.store, int(exitstatus),
-            _known_issues(),
+            _known_issues,
         )  # fmt: skip
         return
     if SESSION in config.stash:

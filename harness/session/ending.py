@@ -50,16 +50,18 @@ class Ending:
 
 def end(
     config: pytest.Config, session: Session, controlled: ControlledRun, store: RunStore,
-    status: int, known: Sequence[KnownIssue],
+    status: int, known: Callable[[], Sequence[KnownIssue]],
 ) -> int:  # fmt: skip
     """Decide what is left, end the guests and close the run, whose *status* is pytest's so far;
-    returns its exit status."""
+    *known* reads the known issues.  Returns the run's exit status."""
     ending = Ending(controlled.show)
     if status in (EXIT_OK, EXIT_FINDING):
-        with ending.step("what was not reached could not be decided"):
-            cells = [row.cell for row in options.selected(config)]
-            decide_unreached(session, store, cells, known)
-            suspect(session, store, cells)
+        cells = [row.cell for row in options.selected(config)]
+        with ending.step("states that were not reached could not be decided"):
+            decide_unreached(session, store, cells, known())
+        if not ending.interrupted:
+            with ending.step("what may be at fault could not be looked for"):
+                suspect(session, store, cells)
     with ending.step("guests of this run may be left"):
         session.close()
     with ending.step("guests of this run may be left"):

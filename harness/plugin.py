@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
 from collections.abc import Generator
 from datetime import date
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from harness.commands.face import end_as_ctrl_c
 from harness.errors import HarnessError, TestbedError, UsageError
 from harness.matrix import Cell
 from harness.paths import cache, project, runs
@@ -20,11 +20,11 @@ from harness.results.known_issues import KnownIssue, load_known_issues
 from harness.results.ledger import load_ledger
 from harness.results.model import Row
 from harness.results.run import CellInfo, ImageInfo
-from harness.results.summary import EXIT_FINDING, EXIT_OK, EXIT_TESTBED, exit_status
-from harness.rootless.housekeeping import keep_house
+from harness.results.summary import EXIT_TESTBED
 from harness.session import beforehand, junit, options, outcome, reproduce, screen
 from harness.session import run as runs_module
 from harness.session.decide import Decider, Finding, describe
+from harness.session.ending import end
 from harness.session.fixtures import (  # noqa: F401
     DECIDER,
     FAILED,
@@ -39,8 +39,6 @@ from harness.session.fixtures import (  # noqa: F401
     lab,
     new_guest,
 )
-from harness.session.suspicion import suspect
-from harness.session.unreached import decide_unreached
 
 RUN = pytest.StashKey[runs_module.ControlledRun]()
 JUNIT = pytest.StashKey[bool]()
@@ -67,9 +65,6 @@ def pytest_configure(config: pytest.Config) -> None:
         start = reproduce.prefix(sys.argv[0])
     config.stash[SESSION] = Session(config, run_id, Path(run_dir), start)
     if worker is None:
-        # SIGTERM ends a run as Ctrl-C does: fixtures are torn down, guests end.
-        with contextlib.suppress(ValueError):  # not in the main thread
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
         config.stash[RUN] = runs_module.ControlledRun(
             run_id, Path(run_dir), cache(config.getoption("--cache-dir")), screen.lines(config)
         )
@@ -99,6 +94,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
             return 0
         worker = _worker(config) is not None
         if not worker:
+            end_as_ctrl_c()  # fixtures are torn down, guests end
             _known_issues()
         beforehand.check(config, worker=worker)
     except UsageError as error:
@@ -106,13 +102,16 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     except (HarnessError, OSError) as error:
         print(terminal.printable(_told(error)), file=sys.stderr)  # noqa: T201
         return EXIT_TESTBED
+    except KeyboardInterrupt as interrupt:
+        excinfo = pytest.ExceptionInfo.from_exception(interrupt)
+        config.hook.pytest_keyboard_interrupt(excinfo=excinfo)
+        print("interrupted", file=sys.stderr)  # noqa: T201
+        return pytest.ExitCode.INTERRUPTED
     return None
 
 
 def _told(error: HarnessError | OSError) -> str:
-    if isinstance(error, HarnessError):
-        return str(error)
-    return f"{error.filename or 'the test bed'}: {error.strerror or error}"
+    return str(error) if isinstance(error, HarnessError) else outcome.told(error)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -174,24 +173,40 @@ def pytest_runtest_makereport(
     if decider is None:
         return report
     error = call.excinfo.value if call.excinfo else None
+    rows: list[Row] | None = None
     if error is not None and not isinstance(error, KeyboardInterrupt):
-        outcome.account(item, decider, error, report)
+        if report.when == "teardown":
+            rows = outcome.after(item, decider, error, report)
+        else:
+            outcome.account(item, decider, error, report)
     if report.when == "call" or (report.when == "setup" and error is not None):
-        report.harness_rows = [row.to_json() for row in decider.rows]  # type: ignore[attr-defined]
+        rows = decider.rows
+    if rows is not None:
+        report.harness_rows = [row.to_json() for row in rows]  # type: ignore[attr-defined]
         report.harness_cell = outcome.cell_info(item)  # type: ignore[attr-defined]
-        for row in decider.rows:
-            report.user_properties.append((f"{row.rule} {row.cell}", str(row.verdict)))
+        for row in rows:
+            report.user_properties.append((f"{row.rule} {row.cell}".strip(), str(row.verdict)))
     return report
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """On the controller: take a worker's rows into the run."""
+    if _controller is None:
+        return
     rows = getattr(report, "harness_rows", None)
-    if rows is None or _controller is None:
+    speechless = rows is None and report.failed and _of_scenario(report.nodeid)
+    if not speechless and (rows is None or _repeated_for_its_end(report)):
         return
     controlled = _controller.stash[RUN]
     _begin(_controller)
     assert controlled.store is not None
+    if rows is None:
+        cells = [row.cell for row in options.selected(_controller)]
+        start = _controller.stash[SESSION].start
+        controlled.store.add_rows(
+            outcome.crashed(report, cells, start, options.carried(_controller))
+        )
+        return
     info = report.harness_cell
     if info is not None:
         image = ImageInfo(**info["image"]) if info["image"] else None
@@ -200,6 +215,15 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         if info["engine"] or not any(cell.facts for cell in known):
             controlled.store.add_cell(CellInfo(**{**info, "image": image}))
     controlled.store.add_rows(*(Row.from_json(row) for row in rows))
+
+
+def _of_scenario(nodeid: str) -> bool:
+    return nodeid.startswith("scenarios/")
+
+
+def _repeated_for_its_end(report: pytest.TestReport) -> bool:
+    """Whether all was decided, and only what came after broke and is now done again."""
+    return report.when == "teardown" and report.outcome == "rerun"  # type: ignore[comparison-overlap]
 
 
 _controller: pytest.Config | None = None
@@ -232,7 +256,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
-    if any(test.startswith("scenarios/") for test in ids):
+    if any(map(_of_scenario, ids)):
         _begin(node.config)
 
 
@@ -240,29 +264,16 @@ def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     config = session.config
     controlled = config.stash.get(RUN, None)
-    ended = int(exitstatus) in (EXIT_OK, EXIT_FINDING)
-    if controlled is not None and controlled.store is not None and ended:
-        cells = [row.cell for row in options.selected(config)]
-        decide_unreached(config.stash[SESSION], controlled.store, cells, _known_issues())
-        suspect(config.stash[SESSION], controlled.store, cells)
+    if controlled is not None and controlled.store is not None:
+        session.exitstatus = end(
+            config, config.stash[SESSION], controlled, controlled.store, int(exitstatus),
+            _known_issues,
+        )  # fmt: skip
+        return
     if SESSION in config.stash:
         config.stash[SESSION].close()
-    if controlled is None or controlled.store is None:
-        if config.stash.get(JUNIT, False):
-            junit.withdraw(config)
-        return
-    controlled.stop()
-    _keep_house(config, controlled)
-    status = exit_status(controlled.store.run.rows, int(exitstatus))
-    controlled.store.finish(status)
-    session.exitstatus = status
-
-
-def _keep_house(config: pytest.Config, controlled: runs_module.ControlledRun) -> None:
-    """What cannot be tidied up now is tidied up next time."""
-    with contextlib.suppress(HarnessError, OSError):
-        if removed := str(keep_house(controlled.cache)):
-            screen.lines(config)(f"removed from the cache: {removed}")
+    if controlled is not None and config.stash.get(JUNIT, False):
+        junit.withdraw(config)
 
 
 def pytest_terminal_summary(config: pytest.Config) -> None:
@@ -282,4 +293,5 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if SESSION in config.stash:
         config.stash[SESSION].close()
     if RUN in config.stash:
-        config.stash[RUN].stop()
+        with contextlib.suppress(HarnessError, OSError):  # told at the session's end
+            config.stash[RUN].stop()

@@ -49,7 +49,9 @@ def test_with_linger(guest: Guest, decide: Decider) -> None:
     observed = "running"
     try:
         guest.wait_until(lambda: answer(guest).ok, "the daemon of the lingering user", 15)
-    except CommandTimeout:
+    except CommandTimeout as error:
+        if not engine.hopeless(guest, error):
+            raise
         observed = "not running"
     evidence = f"{answer(guest).transcript}\n{looks(guest)}"
     decide("D15.with_linger", observed, evidence, facts=guest.probe())
@@ -73,7 +75,9 @@ def test_without_linger(guest: Guest, decide: Decider) -> None:
         guest.user.run("true")
         try:
             guest.wait_until(lambda: answer(guest).ok, "the daemon of the user", 15)
-        except CommandTimeout:
+        except CommandTimeout as error:
+            if not engine.hopeless(guest, error):
+                raise
             observed = daemon.NEVER
         evidence += f"\nafter a login:\n{answer(guest).transcript}\n{looks(guest)}"
     decide("D15.without", observed, evidence, facts=guest.probe())

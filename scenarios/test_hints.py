@@ -135,6 +135,8 @@ def with_cpus(guest: Guest, said: str) -> tuple[str, str]:
     try:
         guest.wait_until(docker.answers, "the daemon after a new login", engine.START_SECONDS)
     except CommandTimeout as error:
+        if not engine.hopeless(guest, error):
+            raise
         return "no daemon after a new login", f"{said}\n{error}"
     name, wanted = cgroup.FILES["cpu"]
     result = docker.run(

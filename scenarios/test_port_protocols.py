@@ -96,7 +96,7 @@ def serve(guest: Guest, docker: Docker) -> Result:
             runs = docker("inspect", "-f", "{{.State.Running}}", NAME, check=False)
             if runs.stdout.strip() != "true":  # it ended, so it was not slow
                 raise GuestRefusal(what, detail=f"{log}\n{runs.transcript}") from error
-            raise CommandTimeout(what, detail=log) from error
+            raise CommandTimeout(what, detail=log, waited=error.waited) from error
     return started
 
 

@@ -91,7 +91,9 @@ def say(text: str) -> None:
 
 
 def end_as_ctrl_c() -> None:
-    """SIGTERM and a closed terminal end the command as Ctrl-C does: guests end with it."""
+    """SIGTERM and a closed terminal end the command as Ctrl-C does: guests end with it.  What
+    whoever started it had it ignore (``nohup``) stays ignored."""
     with contextlib.suppress(ValueError):  # not in the main thread
         for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.default_int_handler)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, signal.default_int_handler)

@@ -144,8 +144,8 @@ class Connection:
                 raise CommandTimeout(
                     f"`{shlex.join(argv)[:160]}` did not end within {limit:.0f} s",
                     hint="the guest may be overloaded; look at its console and journal",
-                    detail=said,
-                )
+                    detail=said, waited=now - started,
+                )  # fmt: skip
             if now - watched > 1:
                 self._watch()
                 watched = now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from tenacity import (
     wait_fixed,
 )
 
-from harness.errors import GuestRefusal, TestbedError
+from harness.errors import GuestRefusal, HarnessError, TestbedError
 from harness.guest import clock
 from harness.guest.connection import Connection, refused
 from harness.guest.facts import Facts
@@ -32,6 +33,8 @@ SSH_SECONDS = 60.0  # from power-on to an answer, with hardware acceleration
 BOOT_SECONDS = 60.0  # from that answer until systemd has started what it starts
 BOOTING = ("initializing", "starting")
 OFTEN, SELDOM = 50, 3.0  # polls, and seconds between the later ones
+IDLE = 0.5  # tasks at work or waiting for a disk, on average
+LOAD_SECONDS = 60.0  # over which the kernel averages
 CMDLINE_FILE = "/etc/kernel/cmdline"
 _NOT_YET = (OSError, EOFError, paramiko.SSHException)  # what a guest without sshd answers with
 
@@ -182,7 +185,7 @@ class Guest:
         Soon it asks less often: a guest that is asked all the time never idles, and whether one
         does tells a thing that hangs from a host that is slow.
         """
-        limit = seconds * self.scale
+        limit, started = seconds * self.scale, time.monotonic()
         retrying = Retrying(
             stop=stop_after_delay(limit),
             wait=wait_chain(*[wait_fixed(pause)] * OFTEN, wait_fixed(max(pause, SELDOM))),
@@ -191,7 +194,24 @@ class Guest:
         try:
             retrying(ready)
         except RetryError as error:
-            raise CommandTimeout(f"{what} did not come within {limit:.0f} s") from error
+            raise CommandTimeout(
+                f"{what} did not come within {limit:.0f} s", waited=time.monotonic() - started
+            ) from error
+
+    def idle(self, late: CommandTimeout) -> str:
+        """That the guest had nothing to do while it was waited for what was *late*, or nothing.
+
+        A guest that the host is too slow for is busy as it sees itself, and one whose disk is slow
+        counts who waits for that: then nothing is said about the distro.  One that idles hangs.
+        """
+        try:
+            load = self.root.read("/proc/loadavg").split()[0]
+        except HarnessError:
+            return ""
+        # What is at work from now on shows in the average by and by.
+        if float(load) >= IDLE * (1 - math.exp(-late.waited / LOAD_SECONDS)):
+            return ""
+        return f"the guest answers, and was idle: {load} tasks at work in the last minute"
 
     @property
     def takes_cmdline(self) -> bool:

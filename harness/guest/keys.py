@@ -19,7 +19,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import SSHCertificateBuilder, SSHCertificateType
 from filelock import FileLock
 
-LIFETIME = 24 * 3600  # seconds that a run's certificate is good for
+# That a run's certificate is good for: a key left lying about opens no guest for ever, but any run
+# and whoever looks at the guest that it kept have the time they need.
+LIFETIME_DAYS = 30
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def new_identity(directory: Path, principals: list[str]) -> Identity:
         .key_id(b"rootless-harness")
         .valid_principals([name.encode() for name in principals])
         .valid_after(0)
-        .valid_before(int(time.time()) + LIFETIME)
+        .valid_before(int(time.time()) + LIFETIME_DAYS * 86_400)
         .add_extension(b"permit-pty", b"")
         .add_extension(b"permit-port-forwarding", b"")
     )

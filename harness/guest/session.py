@@ -62,7 +62,18 @@ class CommandFailed(GuestRefusal):
 
 
 class CommandTimeout(HarnessError):
-    """A command did not end in time.  Whether that is a finding is the scenario's to say."""
+    """A command did not end in time, although it was waited for ``waited`` seconds.  Whether that
+    is a finding is the scenario's to say."""
+
+    def __init__(
+        self, what: str, *, hint: str = "", command: str = "", detail: str = "",
+        waited: float = 0.0,
+    ) -> None:  # fmt: skip
+        super().__init__(what, hint=hint, command=command, detail=detail)
+        self.waited = waited
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (*super().__reduce__(), {"waited": self.waited})
 
 
 class Session(Protocol):

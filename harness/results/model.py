@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 Value = str | int | bool | None
 
 
@@ -64,5 +66,4 @@ class Row:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Row:
         """The row of a dictionary made by :meth:`to_json`."""
-        suspects = tuple(data.get("suspects", ()))
-        return cls(**{**data, "verdict": Verdict(data["verdict"]), "suspects": suspects})
+        return msgspec.convert(data, cls)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from harness.results.model import Row
 
 
@@ -94,24 +96,23 @@ class Run:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Run:
-        """The run of a document made by :meth:`to_json`."""
-        info = RunInfo(
-            id=data["id"],
-            started=data["started"],
-            command=tuple(data["command"]),
-            harness_version=data["harness_version"],
-            host=HostInfo(**data["host"]),
-        )
-        cells = tuple(
-            CellInfo(**{**cell, "image": ImageInfo(**cell["image"]) if cell["image"] else None})
-            for cell in data["cells"]
-        )
+        """The run of a document made by :meth:`to_json`.  Raises :class:`msgspec.ValidationError`
+        where it is none."""
+        stored = msgspec.convert(data, _Stored)
         return cls(
-            info=info,
-            cells=cells,
-            rows=tuple(Row.from_json(row) for row in data["rows"]),
-            counts=data["counts"],
-            finished=data["finished"] or "",
-            exit_status=data["exit_status"],
-            complete=data["complete"],
-        )
+            info=msgspec.convert(data, RunInfo), cells=stored.cells, rows=stored.rows,
+            counts=stored.counts, finished=stored.finished or "",
+            exit_status=stored.exit_status, complete=stored.complete,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Stored(RunInfo):
+    """The document: all of a run side by side."""
+
+    cells: tuple[CellInfo, ...]
+    rows: tuple[Row, ...]
+    counts: Mapping[str, int]
+    finished: str | None
+    exit_status: int | None
+    complete: bool

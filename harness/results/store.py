@@ -9,6 +9,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from harness.errors import UsageError
 from harness.results.model import Row
 from harness.results.run import CellInfo, Run, RunInfo
@@ -118,5 +120,5 @@ def load_run(path: Path) -> Run:
         )
     try:
         return Run.from_json(data)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{file}: not a run: {error!r}") from error
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{file}: not a run: {error}") from error

@@ -39,6 +39,14 @@ rm -rf "$root"
 )
 
 
+# What systemd says of a daemon that ended and is started once more; nobody asked for it.
+_RESTARTED = (
+    "journalctl --no-pager -b -o cat USER_UNIT=docker.service"
+    " | grep -qiE 'schedul(ed|ing) restart'"
+)
+_DAEMON = "dockerd.*|rootlesskit"  # its processes, and the script that starts them
+
+
 def recipe() -> list[str]:
     """What the state ``daemon`` is made with, for its key."""
     return ["install", IMAGE, _IMPORT]
@@ -136,7 +144,8 @@ def install(
 
     The units of 20.10 are ``Type=simple``: the tool sleeps three seconds and then asks the
     daemon, which a slow guest has not started by then.  That is no fault of the distro, and the
-    second run finds the daemon up.  Raises :class:`GuestRefusal` when the tool hangs.
+    second run finds the daemon up.  Raises :class:`GuestRefusal` when the tool hangs, and
+    :class:`CommandTimeout` when it is only late.
     """
     login = session or guest.user
     try:
@@ -150,6 +159,8 @@ def install(
             note = "(the daemon was slower than the tool's three seconds; once more)"
             result = replace(again, transcript=f"{result.transcript}\n{note}\n{again.transcript}")
     except CommandTimeout as error:
+        if not hopeless(guest, error, started=False):
+            raise
         raise GuestRefusal(
             f"{setuptool.NAME} install: {error.what}", detail=daemon_log(guest)[-4000:]
         ) from error
@@ -180,7 +191,8 @@ def start(guest: Guest) -> str:
 
 
 def wait_for_daemon(guest: Guest, *, unit: bool = False) -> None:
-    """Wait for the rootless daemon's answer; :class:`GuestRefusal` with its log without one.
+    """Wait for the rootless daemon's answer; :class:`GuestRefusal` with its log without one, and
+    :class:`CommandTimeout` where it is only late.
 
     With *unit* it is the user's unit that starts it: the wait ends when systemd gives up on that.
     """
@@ -196,11 +208,23 @@ def wait_for_daemon(guest: Guest, *, unit: bool = False) -> None:
         if not unit or answers():
             return
     except CommandTimeout as error:
+        if not hopeless(guest, error):
+            raise
         late = error
     log = daemon_log(guest)
     raise GuestRefusal(
         f"the rootless daemon does not answer: {_last_line(log)}", detail=log[-4000:]
     ) from late
+
+
+def hopeless(guest: Guest, late: CommandTimeout, *, started: bool = True) -> bool:
+    """Whether what is *late* will not come: the daemon, if it was *started*, has ended by itself,
+    or the guest has nothing to do.  Else it is at work, and the host may be too slow for it."""
+    ended = guest.root.sh(_RESTARTED, check=False).ok or (
+        started and not guest.root.run("pgrep", "-u", guest.access.user, "-x", _DAEMON,
+                                       check=False).ok
+    )  # fmt: skip
+    return ended or bool(guest.idle(late))
 
 
 def start_by_hand(

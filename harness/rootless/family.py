@@ -1,7 +1,8 @@
 """The rest of the family: one container of each engine, made without a registry.
 
 Each function starts a container and returns the process id of its init in the initial PID
-namespace.  What an engine will not do is a :class:`GuestRefusal` with its log.
+namespace.  What an engine will not do is a :class:`GuestRefusal` with its log; where it is only
+late there is a :class:`CommandTimeout`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from harness.rootless.looking import CONTAINER, Look
 IMAGE = "busybox"
 TARBALL = "rootfs.tar"  # in the home directory of whoever starts the container
 LOG = "family.log"  # likewise
+BUILDKIT_LOG = "buildkitd.log"
 # Told from every other process by its arguments.
 WAIT = ("/bin/busybox", "sleep", "86399")
 APPEAR_SECONDS = 30.0
@@ -35,6 +37,7 @@ ln -sf ../bin/busybox "$root/sbin/init"
 tar --numeric-owner --owner=0 --group=0 -C "$root" -cf rootfs.tar .
 """
 _BACKGROUND = f'cd; setsid "$@" > {LOG} 2>&1 < /dev/null &'
+_WRITES = 'find /proc/[0-9]*/fd -lname "*/$1" 2> /dev/null | grep -q .'
 _DOCKERFILE = f"""\
 FROM %s
 RUN ["{'", "'.join(WAIT)}"]
@@ -116,9 +119,18 @@ def appears(guest: Guest, session: Session, argv: Sequence[str] = WAIT) -> int:
     try:
         guest.wait_until(there, "the container", APPEAR_SECONDS)
     except CommandTimeout as error:
+        if not _hopeless(guest, error, LOG):
+            raise
         log = session.sh(f"cd; cat {LOG}", check=False).stdout
         raise GuestRefusal("the container does not run", detail=log[-4000:]) from error
     return int(pids[0])
+
+
+def _hopeless(guest: Guest, late: CommandTimeout, log: str) -> bool:
+    """Whether what is *late* will not come: nobody writes *log* any more, or the guest has nothing
+    to do.  Else it is at work, and the host may be too slow for it."""
+    writes = guest.root.sh(_WRITES, log, check=False)
+    return not writes.ok or bool(guest.idle(late))
 
 
 def podman(session: Session, *options: str) -> int:
@@ -155,7 +167,7 @@ def buildkit(guest: Guest) -> int:
     home, socket = _home(guest), buildkit_socket(guest)
     guest.user.sh(
         'cd; mkdir -p build; cp rootfs.tar build/; setsid rootlesskit buildkitd --addr "$1" '
-        "> buildkitd.log 2>&1 < /dev/null &",
+        f"> {BUILDKIT_LOG} 2>&1 < /dev/null &",
         f"unix://{socket}",
     )
     dockerfile = _DOCKERFILE.replace("RUN", f"ADD {TARBALL} /\nRUN") % "scratch"
@@ -167,7 +179,9 @@ def buildkit(guest: Guest) -> int:
             "an answer of buildkitd", APPEAR_SECONDS,
         )  # fmt: skip
     except CommandTimeout as error:
-        log = guest.user.sh("cd; cat buildkitd.log", check=False).stdout
+        if not _hopeless(guest, error, BUILDKIT_LOG):
+            raise
+        log = guest.user.sh(f"cd; cat {BUILDKIT_LOG}", check=False).stdout
         raise GuestRefusal("buildkitd does not answer", detail=log[-4000:]) from error
     background(
         guest.user, *client, "build", "--progress=plain", "--frontend=dockerfile.v0",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.errors import GuestRefusal, UsageError
+from harness.errors import GuestRefusal
 from harness.guest.guest import CMDLINE_FILE, Guest
 from harness.rootless import installing, setuptool
 from harness.rootless.traits import trait
@@ -23,11 +24,19 @@ Act = Callable[[Guest, str], str]
 @dataclass(frozen=True)
 class Inducer:
     """``act`` makes the guest have one of ``values`` (any, where there are none) and returns
-    its transcript.  ``relogin``: only a fresh login shows it."""
+    its transcript.  ``pattern``: what a value looks like, where ``values`` only describe them.
+    ``relogin``: only a fresh login shows it."""
 
     act: Act
     values: tuple[str, ...] = ()
+    pattern: str = ""
     relogin: bool = False
+
+    def takes(self, value: str) -> bool:
+        """Whether *value* can be asked for; a guest may still not have it."""
+        if self.pattern:
+            return re.fullmatch(self.pattern, value) is not None
+        return not self.values or value in self.values
 
 
 def _do(guest: Guest, script: str, *words: str) -> str:
@@ -106,8 +115,6 @@ def _ids(path: str) -> Act:
         user = guest.access.user
         script = 'sed -i "/^$2:/d" "$1"'
         if value != "none":
-            if not value.isdecimal():
-                raise UsageError(f"a number of subordinate ids, or none, not {value!r}")
             script += '; echo "$2:100000:$3" >> "$1"'
         return _do(guest, script, path, user, value)
 
@@ -215,21 +222,28 @@ _KNOBS: dict[str, tuple[str, dict[str, str]]] = {
     "ping-group-range": ("net.ipv4.ping_group_range", {}),
     "apparmor-userns": ("kernel.apparmor_restrict_unprivileged_userns", {}),
 }
-_SET = {"userns-clone": ("0", "1"), "max-user-namespaces": ("0", ">0"),
-        "apparmor-userns": ("0", "1")}  # fmt: skip
+_NUMBER = "[0-9]+"
+_IDS = (("none", "a number"), f"none|{_NUMBER}")
+_SETTINGS = {
+    "userns-clone": (("0", "1"), ""),
+    "max-user-namespaces": (("0", ">0"), ""),
+    "port-boundary": (("a number",), _NUMBER),
+    "ping-group-range": (("two numbers",), f"{_NUMBER} {_NUMBER}"),
+    "apparmor-userns": (("0", "1"), ""),
+}
 _HELPED = ("setuid root", "file capabilities", "powerless", "missing")
 _LOADED = ("loaded", "available", "blocked")
 
 INDUCERS: dict[str, Inducer] = {
-    **{name: Inducer(_sysctl(knob, words), _SET.get(name, ()))
+    **{name: Inducer(_sysctl(knob, words), *_SETTINGS[name])
        for name, (knob, words) in _KNOBS.items()},
     **{f"{name}-module": Inducer(_module(name), _LOADED)
        for name in ("ip_tables", "nf_tables", "overlay", "br_netfilter", "tun")},
     **{name: Inducer(_program(name), ("present", "missing"))
        for name in ("rootlesskit", "slirp4netns", "fuse-overlayfs")},
     **{name: Inducer(_helper(name), _HELPED) for name in ("newuidmap", "newgidmap")},
-    "subordinate-uids": Inducer(_ids("/etc/subuid")),
-    "subordinate-gids": Inducer(_ids("/etc/subgid")),
+    "subordinate-uids": Inducer(_ids("/etc/subuid"), *_IDS),
+    "subordinate-gids": Inducer(_ids("/etc/subgid"), *_IDS),
     "iptables": Inducer(_iptables, ("nft", "legacy", "none")),
     "rootlesskit-capabilities": Inducer(_rootlesskit_capabilities),
     "user-session": Inducer(_user_session, ("yes", "no"), relogin=True),

@@ -40,7 +40,7 @@ def find(name: str, value: str) -> Inducer:
             command="harness trait list",
         )
     inducer = INDUCERS[name]
-    if inducer.values and value not in inducer.values:
+    if not inducer.takes(value):
         raise UsageError(
             f"trait {name} cannot be given the value {value!r}; "
             f"it can be given: {', '.join(inducer.values)}",

@@ -17,6 +17,7 @@ from typing import Any
 
 from harness.errors import TestbedError
 from harness.guest.guest import Guest
+from harness.guest.keys import LIFETIME_DAYS
 from harness.hypervisor.acceleration import Acceleration
 from harness.hypervisor.connection import connect
 from harness.hypervisor.domain import MachineSpec
@@ -61,7 +62,7 @@ def keep(lab: Lab, guest: Guest, why: str) -> str:
     )
     return (
         f"{guest.cell}: kept the guest of {why}\n"
-        f"  enter: {ssh}   (or root@127.0.0.1)\n"
+        f"  enter: {ssh}   (or root@127.0.0.1; for {LIFETIME_DAYS} days from the run's begin)\n"
         f"  console: {lease.console}\n"
         f"  end:   harness cache reap --kept {lease.name}"
     )

@@ -61,8 +61,9 @@ def definition(state: str, cell: Cell, distro: Distro) -> Any:
 def climb(guest: Guest, cell: Cell, distro: Distro, state: str, log: Log) -> None:
     """Bring *guest* from the state below to *state*; *log* takes the transcripts.
 
-    A daemon that does not come in time is the guest's refusal.  What is installed before comes
-    over a network, and there a :class:`CommandTimeout` says nothing about the distro.
+    A daemon that does not come in time is the guest's refusal, unless the guest is still at work.
+    What is installed before comes over a network, and there a :class:`CommandTimeout` says nothing
+    about the distro.
     """
     try:
         if state == "booted":
@@ -73,7 +74,7 @@ def climb(guest: Guest, cell: Cell, distro: Distro, state: str, log: Log) -> Non
             log(engine.start(guest))
             engine.rootless(guest).import_image()
     except CommandTimeout as error:
-        if state != "daemon":
+        if state != "daemon" or not guest.idle(error):
             raise
         raise GuestRefusal(error.what, detail=error.detail) from error
 

@@ -45,6 +45,8 @@ def start(guest: Guest, settings: Mapping[str, object] | None = None) -> Docker:
         if state not in LATE:
             raise GuestRefusal("the system's daemon does not start", detail=log) from error
         detail = f"{begun.transcript}\n{log}"
-        raise CommandTimeout(f"the system's daemon: {error.what}", detail=detail) from error
+        raise CommandTimeout(
+            f"the system's daemon: {error.what}", detail=detail, waited=error.waited
+        ) from error
     daemon.import_image()
     return daemon

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness import packages
 from harness.distros.base import Distro
-from harness.errors import GuestRefusal, HarnessError, TestbedError, UsageError
+from harness.errors import GuestRefusal, TestbedError, UsageError
 from harness.guest.guest import Guest
 from harness.guest.session import CommandTimeout
 from harness.hypervisor import firmware
@@ -75,7 +75,8 @@ def settle(
     static busybox, which is kept in *cache*, and the package lists, which such an image is shipped
     without.
 
-    Raises :class:`TestbedError` where it cannot be given that: nothing was asked of the distro.
+    Raises :class:`TestbedError` where it cannot be given that: nothing was asked of the distro,
+    and a state without the lists would tell it as a refusal ever after.
     """
     if image.source != "upstream":
         return
@@ -92,8 +93,8 @@ def settle(
         ) from error  # fmt: skip
     try:
         log(packages.manager(manager, guest.root).refresh())
-    except HarnessError as error:  # what then cannot be installed says so
-        log(f"the package lists could not be fetched: {error.what}\n{error.detail}")
+    except GuestRefusal as refusal:  # what then cannot be installed says so
+        log(f"the package lists could not be fetched: {refusal.what}\n{refusal.detail}")
 
 
 def _fix(guest: Guest, one: Fix, tool: PackageManager, log: Callable[[str], None]) -> None:

@@ -142,9 +142,11 @@ class Decider:
         return [key for key in self.context.keys if key not in done]
 
     def conclude(self, verdict: Verdict, *, observed: Value = None, note: str = "",
-                 evidence: str = "", next_step: str = "", log: str = "") -> None:  # fmt: skip
-        """The same verdict for all that is undecided, after something ended the scenario."""
-        for key in self.undecided() or ([] if self.rows else [""]):
+                 evidence: str = "", next_step: str = "", log: str = "",
+                 anyway: bool = False) -> None:  # fmt: skip
+        """The same verdict for all that is undecided, after something ended the scenario;
+        *anyway*: for no claim where all is decided."""
+        for key in self.undecided() or ([""] if anyway or not self.rows else []):
             because, source, expected = "", "", None
             if self.facts is not None and key in RULES:
                 prediction = expectations.predict(key, self.facts)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
 
 from harness.errors import GuestRefusal, HarnessError
 from harness.guest.session import CommandTimeout
-from harness.matrix import TWIN
+from harness.matrix import TWIN, Cell
 from harness.results import terminal
-from harness.results.model import Verdict
+from harness.results.model import Row, Verdict
 from harness.results.run import CellInfo, ImageInfo
+from harness.session import reproduce
 from harness.session.decide import Decider, Finding, describe
 from harness.session.fixtures import DECIDER, FAILED, GUEST, SESSION
-
-IDLE = 0.5  # tasks at work or waiting for a disk, on average over a minute
 
 
 def account(
@@ -48,7 +48,7 @@ def account(
             where = (str(item.path), item.location[1] or 0)
             report.longrepr = (*where, f"Skipped: {error.what}")
             item.stash[FAILED] = False
-    elif isinstance(error, CommandTimeout) and (idle := _idle(item)):
+    elif isinstance(error, CommandTimeout) and (idle := _idle(item, error)):
         decider.conclude(
             Verdict.VIOLATED, observed=error.what, note=idle, evidence=error.detail,
             next_step="find what it waits for: it had nothing to do",
@@ -57,36 +57,76 @@ def account(
             "\n".join(describe(row) for row in decider.findings())
         )
     else:
-        what, hint, detail = f"{type(error).__name__}: {error}", "", ""
         if isinstance(error, HarnessError):
-            what, hint, detail = error.what, error.hint, error.detail
             report.longrepr = terminal.printable(str(error))
-        if isinstance(error, CommandTimeout):
-            hint = hint or "the guest may be overloaded; look at its console and journal"
-        broken = item.stash.get(GUEST, None)
-        log = str(broken.console_path) if broken is not None else ""
-        decider.conclude(
-            Verdict.TESTBED_ERROR, note=what.splitlines()[0][:300], evidence=detail,
-            next_step=hint, log=log,
-        )  # fmt: skip
+        broke(decider, error, _console(item))
 
 
-def _idle(item: pytest.Item) -> str:
-    """That the guest had nothing to do while a command did not end, or nothing.
+def after(
+    item: pytest.Item, decider: Decider, error: BaseException, report: pytest.TestReport
+) -> list[Row]:
+    """The row of a test bed that broke after the scenario was decided."""
+    if isinstance(error, HarnessError):
+        report.longrepr = terminal.printable(str(error))
+    known = len(decider.rows)
+    broke(decider, error, _console(item), anyway=True)
+    return decider.rows[known:]
 
-    A guest that the host is too slow for is busy as it sees itself, and one whose disk is slow
-    counts who waits for that: then nothing is said about the distro.  One that idles hangs.
-    """
+
+def crashed(
+    report: pytest.TestReport, cells: Iterable[Cell], start: Sequence[str], chosen: Sequence[str]
+) -> Row:
+    """The row of a scenario on one of *cells* that has none, as it ended with its process; *start*
+    and *chosen* are those of :func:`harness.session.reproduce.command`."""
+    scenario, _, parameters = report.nodeid.partition("[")
+    # The longest: with the engine's version where there is one.
+    cell = max((cell.id for cell in cells if cell.id in parameters), key=len, default="")
+    return Row(
+        claim="", cell=cell, scenario=scenario, verdict=Verdict.TESTBED_ERROR,
+        note=report.longreprtext.splitlines()[-1][:300],
+        next_step="look for what ended it: has this machine too little memory for so many guests?",
+        reproduce=reproduce.command(start, scenario, cell, chosen) if cell else "",
+    )  # fmt: skip
+
+
+def _console(item: pytest.Item) -> str:
+    """Of the scenario's guest, seen from the run's directory where it is there."""
     guest = item.stash.get(GUEST, None)
     if guest is None:
         return ""
-    try:
-        load = guest.root.read("/proc/loadavg").split()[0]
-    except HarnessError:
-        return ""
-    if float(load) >= IDLE:
-        return ""
-    return f"the guest answers, and was idle: {load} tasks at work in the last minute"
+    path, directory = guest.console_path, item.config.stash[SESSION].run_dir
+    return str(path.relative_to(directory) if path.is_relative_to(directory) else path)
+
+
+def broke(
+    decider: Decider, error: BaseException, log: str = "", *, anyway: bool = False
+) -> None:
+    """Give all that is undecided the test bed's verdict: *error* says nothing of the distro.
+    *anyway*: also where nothing is."""
+    what, hint, detail = f"{type(error).__name__}: {error}", "", ""
+    if isinstance(error, HarnessError):
+        what, hint, detail = error.what, error.hint, error.detail
+    if isinstance(error, CommandTimeout):
+        hint = hint or "the guest may be overloaded; look at its console and journal"
+    decider.conclude(
+        Verdict.TESTBED_ERROR, note=what.splitlines()[0][:300], evidence=detail, next_step=hint,
+        log=log, anyway=anyway,
+    )  # fmt: skip
+
+
+def told(error: Exception) -> str:
+    """An error in one line."""
+    if isinstance(error, HarnessError):
+        return error.what
+    if isinstance(error, OSError):
+        return f"{error.filename or 'the test bed'}: {error.strerror or error}"
+    return f"{type(error).__name__}: {error}"
+
+
+def _idle(item: pytest.Item, late: CommandTimeout) -> str:
+    """That the scenario's guest had nothing to do while it was waited for, or nothing."""
+    guest = item.stash.get(GUEST, None)
+    return "" if guest is None else guest.idle(late)
 
 
 def cell_info(item: pytest.Item) -> dict[str, Any] | None:

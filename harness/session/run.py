@@ -46,7 +46,7 @@ class ControlledRun:
         self.directory = directory
         self.cache = cache
         self.store: RunStore | None = None
-        self._show = show
+        self.show = show
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -60,7 +60,7 @@ class ControlledRun:
         )
         self.store = store
         for lease in Leases(self.cache.leases).reap():
-            self._show(f"ended {lease.name}, left behind by a run that died")
+            self.show(f"ended {lease.name}, left behind by a run that died")
         for support in supports:
             self.store.add_cell(CellInfo(support.cell.id, support.status, support.reason))
             if support.status == "unsupported" and not support.cell.mode:
@@ -80,7 +80,7 @@ class ControlledRun:
             with contextlib.suppress(OSError), path.open() as file:
                 file.seek(offset)
                 for line in file.read().splitlines():
-                    self._show(line)
+                    self.show(line)
                 offset = file.tell()
             if stopping:
                 return

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.distros import registry
-from harness.errors import HarnessError
 from harness.matrix import Cell
 from harness.results.store import RunStore
 from harness.rootless import suspects
 from harness.session.fixtures import Session
+from harness.session.outcome import told
 
 
 def suspect(session: Session, store: RunStore, cells: Iterable[Cell]) -> None:
@@ -23,11 +23,11 @@ def suspect(session: Session, store: RunStore, cells: Iterable[Cell]) -> None:
         cell = by_name[name]
         session.progress(f"{name}: looking for what may be at fault at state {state}")
         try:
-            told = suspects.find(session.lab, cell, registry.of(cell), state)
-        except HarnessError as error:
-            session.progress(f"{name}: could not be looked at: {error.what}")
-            continue
+            seen = suspects.find(session.lab, cell, registry.of(cell), state)
         except KeyboardInterrupt:
             session.progress(f"{name}: interrupted while looking")
             return
-        store.add_suspects(name, state, told)
+        except Exception as error:
+            session.progress(f"{name}: could not be looked at: {told(error)}")
+            continue
+        store.add_suspects(name, state, seen)

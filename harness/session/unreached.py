@@ -15,6 +15,7 @@ from harness.rootless.ladder import STATES
 from harness.rootless.refusals import is_unreached
 from harness.session.decide import Context, Decider
 from harness.session.fixtures import Session
+from harness.session.outcome import broke
 
 # Whether the daemon answers after it was started: what every scenario of the state needs.
 KEY = "M18.start"
@@ -38,21 +39,27 @@ def decide_unreached(
     """Let each cell whose guests refused a state, and that shows no finding, have a verdict.
 
     The scenarios that make the state decide why; a run that selects none of them would end as if
-    all were well.  What the facts of the state below explain stays ``not-applicable``.
+    all were well.  What the facts of the state below explain stays ``not-applicable``.  A test bed
+    that breaks here takes no other cell along.
     """
     by_name = {cell.id: cell for cell in cells}
     for name, row in silent(store.run.rows).items():
-        store.add_rows(*_row(session.lab, by_name[name], row, known))
+        cell = by_name[name]
+        # Of the state that was refused, which is where to look for what is at fault.
+        decider = Decider(Context(
+            cell, registry.of(cell), row.scenario, row.state, (KEY,), known, row.reproduce
+        ))  # fmt: skip
+        try:
+            _decide(session.lab, decider, row.note)
+        except Exception as error:
+            broke(decider, error)
+        store.add_rows(*decider.rows)
 
 
-def _row(lab: Lab, cell: Cell, row: Row, known: Sequence[KnownIssue]) -> list[Row]:
-    distro = registry.of(cell)
-    said = GuestRefusal(row.note)
-    # Of the state that was refused, which is where to look for what is at fault.
-    decider = Decider(
-        Context(cell, distro, row.scenario, row.state, (KEY,), known, row.reproduce)
-    )
-    for state in reversed(STATES[: STATES.index(row.state) + 1]):
+def _decide(lab: Lab, decider: Decider, note: str) -> None:
+    cell, distro = decider.context.cell, decider.context.distro
+    said = GuestRefusal(note)
+    for state in reversed(STATES[: STATES.index(decider.context.state) + 1]):
         try:
             guest = lab.guest(cell, distro, state)
         except GuestRefusal as refusal:
@@ -61,7 +68,6 @@ def _row(lab: Lab, cell: Cell, row: Row, known: Sequence[KnownIssue]) -> list[Ro
         guest.end()
         decider.facts = guest.facts
         decider(KEY, False, f"{said.what}\n{said.detail}")
-        return decider.rows
+        return
     # Not even the first state, so there are no facts that could explain it.
     decider.conclude(Verdict.VIOLATED, observed=said.what, evidence=said.detail)
-    return decider.rows

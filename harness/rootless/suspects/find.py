@@ -69,8 +69,7 @@ def look(guest: Guest) -> Look:
         home = environ.get("HOME", f"/home/{guest.access.user}")
         asked = {"user": guest.access.user, "environ": environ, "home": home, "limits": limits}
         return compare.look(run_script(
-            guest.root, script("guest_collect.py", PACKAGE), json.dumps(asked),
-            timeout=SECONDS * guest.scale,
+            guest.root, script("guest_collect.py", PACKAGE), json.dumps(asked), timeout=SECONDS
         ))  # fmt: skip
     finally:
         guest.end()

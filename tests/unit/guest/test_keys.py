@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import subprocess
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from harness.guest import keys
@@ -30,6 +31,8 @@ def test_openssh_reads_the_certificate(tmp_path: Path) -> None:
     assert "user certificate" in text
     assert "tester" in text
     assert "forever" not in text  # it has an end
+    end = datetime.fromisoformat(text.split("Valid: before ")[1].split()[0])
+    assert end - datetime.now() > timedelta(days=29), "later than the longest run"
 
 
 def test_a_host_key_is_a_pair(tmp_path: Path) -> None:

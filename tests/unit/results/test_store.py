@@ -182,6 +182,26 @@ def test_not_a_run(tmp_path: Path, content: str) -> None:
         load_run(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("rows", ["x"], r"Expected `object`, got `str` - at `\$\.rows\[0\]`"),
+        ("rows", [{**ROW.to_json(), "claim": 7}], r"Expected `str`, got `int` - at .*\.claim`"),
+        ("rows", [{**ROW.to_json(), "verdict": "maybe"}], r"Invalid enum value 'maybe'"),
+        ("cells", [{**CELL.to_json(), "image": "x"}], r"got `str` - at .*\.image`"),
+        ("counts", None, r"at `\$\.counts`"),
+    ],
+)
+def test_a_run_with_something_else_in_it(
+    tmp_path: Path, field: str, value: object, said: str
+) -> None:
+    store = RunStore(tmp_path)
+    store.begin(INFO)
+    store.path.write_text(json.dumps({**read(store), field: value}))
+    with pytest.raises(UsageError, match=rf"run\.json: not a run: .*{said}"):
+        load_run(tmp_path)
+
+
 def test_no_run(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such run"):
         load_run(tmp_path / "absent")

@@ -38,6 +38,10 @@ def test_every_trait_of_a_distro_that_is_not_its_build_can_be_induced() -> None:
         ("prepared:colour=red", "there is no trait 'colour'"),
         ("prepared:kernel=5.10", "trait kernel cannot be induced"),
         ("prepared:newuidmap=shiny", "cannot be given the value 'shiny'"),
+        ("prepared:subordinate-uids=abc", "'abc'; it can be given: none, a number"),
+        ("prepared:subordinate-gids=-1", "'-1'; it can be given: none, a number"),
+        ("prepared:port-boundary=absent", "'absent'; it can be given: a number"),
+        ("prepared:ping-group-range=1", "'1'; it can be given: two numbers"),
     ],
 )
 def test_bad_input_is_one_clear_line(text: str, said: str) -> None:
@@ -51,6 +55,15 @@ def test_the_order_is_kept() -> None:
         "prepared": (("iptables", "legacy"), ("ip_tables-module", "blocked")),
         "daemon": (("linger", "yes"),),
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("subordinate-uids", "none"), ("subordinate-uids", "65536"), ("port-boundary", "80"),
+     ("ping-group-range", "0 2147483647"), ("user-groups", "docker sudo")],
+)  # fmt: skip
+def test_what_is_no_switch_takes_what_its_trait_can_be(name: str, value: str) -> None:
+    assert find(name, value)
 
 
 @pytest.mark.parametrize("name", ["userns-clone", "max-user-namespaces", "apparmor-userns"])

@@ -7,15 +7,19 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from harness.guest.facts import Facts
 from harness.guest.probe import script
+from harness.guest.session import Result
 from harness.results.model import Row, Verdict
 from harness.results.run import HostInfo, RunInfo
 from harness.results.store import RunStore, load_run
 from harness.rootless.suspects import compare
-from harness.rootless.suspects.find import PACKAGE, _without_login
+from harness.rootless.suspects.find import PACKAGE, SECONDS, _without_login, look
 from harness.rootless.suspects.guest_notes import words
+from tests.unit.packages.local import Here
 
 HEALTHY = compare.look([
     ["program docker", "docker is /usr/bin/docker", False],
@@ -124,6 +128,21 @@ def test_the_collector_runs_on_any_linux() -> None:
     assert "unshare" in look["program unshare"].text
     assert look["limit open files    (-n"].text == "the user's login has open files (-n) 64"
     assert "kernel.pid_max is" in look["switch kernel.pid_max"].text
+
+
+def test_the_time_that_the_collector_has_is_scaled_once() -> None:
+    asked: list[object] = []
+
+    class Root(Here):
+        def run(self, *argv: str, **options: Any) -> Result:
+            asked.append(options["timeout"])
+            return super().run(*argv, **options)
+
+    guest: Any = SimpleNamespace(
+        user=Here(), root=Root(), scale=6.0, access=SimpleNamespace(user="root"), end=lambda: None
+    )
+    assert look(guest)
+    assert asked == [SECONDS], "the connection scales it"
 
 
 def test_packages_that_differ_are_told(debian_12: Facts) -> None:

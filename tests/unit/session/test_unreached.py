@@ -1,19 +1,11 @@
-"""What is made of a state that no guest reaches, and of a command that does not end."""
+"""What is made of a state that no guest reaches."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any
 
-import pytest
-
-from harness.errors import GuestRefusal, TestbedError
-from harness.matrix import Cell
 from harness.results.model import Row, Verdict
-from harness.session import outcome
-from harness.session.fixtures import GUEST
-from harness.session.unreached import KEY, _row, silent
+from harness.session.unreached import silent
 
 CELL = "debian-12/x86_64"
 LEFT = Row(
@@ -35,31 +27,3 @@ def test_a_finding_of_the_same_cell_breaks_it() -> None:
 
 def test_what_does_not_apply_by_its_facts_is_no_silence() -> None:
     assert silent([replace(LEFT, note="AppArmor is not active")]) == {}
-
-
-class NoState:
-    def guest(self, *_: object) -> None:
-        raise GuestRefusal("state booted cannot be reached: tester is not let in")
-
-
-def test_where_not_even_the_first_state_is_reached_there_is_a_verdict() -> None:
-    lab: Any = NoState()
-    (row,) = _row(lab, Cell("debian", "12", "x86_64"), LEFT, ())
-    assert (row.rule, row.verdict, row.state) == (KEY, Verdict.VIOLATED, "daemon")
-    assert "not let in" in str(row.observed)
-
-
-class Root:
-    def __init__(self, load: str) -> None:
-        self.load = load
-
-    def read(self, _: str) -> str:
-        if not self.load:
-            raise TestbedError("the guest is gone")
-        return f"{self.load} 0.80 0.90 1/99 1234"
-
-
-@pytest.mark.parametrize(("load", "hangs"), [("0.04", True), ("1.20", False), ("", False)])
-def test_only_a_guest_that_idles_hangs(load: str, hangs: bool) -> None:
-    item: Any = SimpleNamespace(stash={GUEST: SimpleNamespace(root=Root(load))})
-    assert bool(outcome._idle(item)) == hangs

@@ -1,0 +1,140 @@
+"""Trouble after the last scenario: the report is there all the same, and is no finding."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.paths import project
+from harness.results.model import Row, Verdict
+from harness.results.run import Run
+from harness.results.store import load_run
+
+SCENARIO = "scenarios/test_paths.py"
+CELL = "debian-12/x86_64"
+# A plugin for the run, which boots no guest: what becomes of the one of the scenario, and then?
+BED = """
+import os
+from types import SimpleNamespace
+from harness.errors import GuestRefusal, RestoreError, TestbedError
+from harness.results.run import HostInfo
+from harness.results.store import RunStore
+from harness.rootless import suspects
+from harness.rootless.lab import Lab
+from harness.rootless.refusals import unreached
+from harness.session import run
+
+run._host = lambda *_: HostInfo("6.1", "8", "10", "tcg", "")
+asked = []
+
+def guest(lab, cell, distro, state):
+    asked.append(state)
+    if len(asked) == 1:
+        {first}
+    {then}
+
+Lab.guest = guest
+{more}
+"""
+FULL = """
+def full(*_, **__):
+    raise OSError(28, "No space left on device", "run.json.tmp")
+RunStore.finish = full
+def collector(*_):
+    raise ValueError("no JSON")
+suspects.find = collector
+"""
+REFUSES = "raise GuestRefusal(unreached(state, 'the daemon does not answer'))"
+STAYS = """
+def end():
+    raise TestbedError("QEMU does not end")
+
+def pytest_pyfunc_call(pyfuncitem):
+    from harness.session.fixtures import DECIDER
+    decider = pyfuncitem.stash[DECIDER]
+    for key in decider.context.keys:
+        decider.not_applicable(key, "nothing of it applies")
+    return True
+"""
+
+
+def run(
+    tmp_path: Path, then: str, more: str = "", *words: str, first: str = REFUSES
+) -> tuple[subprocess.CompletedProcess[str], Run]:
+    (tmp_path / "broken_bed.py").write_text(BED.format(first=first, then=then, more=more))
+    result = subprocess.run(
+        [sys.executable, "-m", "harness.cli", "run", SCENARIO,
+         "-p", "broken_bed", "-p", "no:cacheprovider", "-k", "test_client_with_a_socket",
+         "--cell", CELL, "--image-source", "built",
+         "--run-dir", str(tmp_path / "run"), "--cache-dir", str(tmp_path / "cache"), *words],
+        cwd=project(), env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    return result, load_run(tmp_path / "run")
+
+
+def start(stored: Run) -> Row:
+    return next(row for row in stored.rows if row.rule == "M18.start")
+
+
+@pytest.mark.parametrize(
+    ("error", "note"),
+    [
+        ("RestoreError('the state is damaged')", "the state is damaged"),
+        ("ValueError('a bug')", "ValueError: a bug"),
+    ],
+)
+def test_what_could_not_be_decided_is_the_test_bed_s(
+    tmp_path: Path, error: str, note: str
+) -> None:
+    result, stored = run(tmp_path, f"raise {error}")
+    assert result.returncode == 16, result.stdout + result.stderr
+    assert (stored.complete, stored.exit_status) == (True, 16)
+    assert (start(stored).verdict, start(stored).note) == (Verdict.TESTBED_ERROR, note)
+    assert f"testbed-error  M18.start on {CELL}: {note}" in result.stdout
+    assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_ctrl_c_ends_it_with_its_report(tmp_path: Path) -> None:
+    result, stored = run(tmp_path, "raise KeyboardInterrupt")
+    assert result.returncode == 130, result.stdout + result.stderr
+    assert (stored.complete, stored.exit_status) == (True, 2)
+    assert "KeyboardInterrupt" in result.stdout
+    assert "the daemon does not answer" in result.stdout, "the report is shown"
+
+
+def test_suspects_and_a_full_disk_cost_no_report(tmp_path: Path) -> None:
+    result, stored = run(tmp_path, "raise GuestRefusal('no')", FULL)
+    assert not stored.complete
+    assert "could not be looked at: ValueError: no JSON" in result.stdout
+    assert "violated  M18.start" in result.stdout
+    assert "run.json is not complete: run.json.tmp: No space left on device" in result.stdout
+    assert "Traceback" not in result.stdout + result.stderr
+    assert result.returncode == 1, "it found something before: not even the first state is reached"
+
+
+def broken(stored: Run) -> list[Row]:
+    return [row for row in stored.rows if row.verdict is Verdict.TESTBED_ERROR]
+
+
+def test_a_worker_that_crashes_is_the_test_bed_s(tmp_path: Path) -> None:
+    result, stored = run(tmp_path, "", "", "-n", "1", first="os._exit(9)")
+    assert result.returncode == 16, result.stdout + result.stderr
+    (row,) = broken(stored)
+    assert (row.cell, row.scenario) == (CELL, f"{SCENARIO}::test_client_with_a_socket")
+    assert "crashed while running" in row.note
+    assert row.reproduce.endswith(f"test_client_with_a_socket --cell {CELL} --image-source built")
+    assert stored.complete
+
+
+def test_what_breaks_after_a_scenario_is_the_test_bed_s(tmp_path: Path) -> None:
+    guest = "SimpleNamespace(facts=None, end=end, console_path=lab.logs(cell) / 'console.log')"
+    result, stored = run(tmp_path, "", STAYS, first=f"return {guest}")
+    assert result.returncode == 16, result.stdout + result.stderr
+    (row,) = broken(stored)
+    assert (row.cell, row.note) == (CELL, "QEMU does not end")
+    assert row.log == "logs/debian-12_x86_64/console.log", "in the run's directory"

@@ -18,10 +18,25 @@ Obstacle = Callable[[Distro, str], str]
 
 @cache
 def all_distros() -> tuple[Distro, ...]:
-    """The ``DISTROS`` of every module beside this one, by the modules' names."""
+    """The ``DISTROS`` of every module beside this one, by the modules' names.
+
+    Raises :class:`UsageError` for one that names an architecture that there is not.
+    """
     names = sorted(module.name for module in pkgutil.iter_modules(distros.__path__))
     modules = [import_module(f"{distros.__name__}.{name}") for name in names]
-    return tuple(distro for module in modules for distro in getattr(module, "DISTROS", ()))
+    found = tuple(distro for module in modules for distro in getattr(module, "DISTROS", ()))
+    for distro in found:
+        _check(distro)
+    return found
+
+
+def _check(distro: Distro) -> None:
+    """Raise :class:`UsageError` for an architecture that would never be a row of the matrix."""
+    for field in ("arches", "recipe_arches", "unsupported"):
+        for arch in getattr(distro, field):
+            if arch not in ARCHES:
+                raise UsageError(f"{distro.id}: {field}: there is no architecture {arch!r};"
+                                 f" known: {', '.join(ARCHES)}")  # fmt: skip
 
 
 def find(name: str, release: str) -> Distro:

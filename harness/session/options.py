@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +11,12 @@ import pytest
 from harness.distros import registry
 from harness.distros.base import Distro
 from harness.errors import UsageError
+from harness.hypervisor import acceleration
 from harness.hypervisor.acceleration import CHOICES
 from harness.hypervisor.connection import EMBED
 from harness.image.choose import CHOICES as SOURCES
 from harness.image.upstream import catalogue
-from harness.matrix import EMULATOR_PACKAGES, Cell, Support, select
+from harness.matrix import Cell, Support, select
 from harness.paths import cache
 from harness.rootless import inducing
 from harness.rootless.ladder import check_state
@@ -69,9 +69,7 @@ def add(parser: pytest.Parser) -> None:
 
 def obstacle(distro: Distro, arch: str) -> str:
     """Why this machine cannot boot a cell, in a few words; empty where it can."""
-    if shutil.which(f"qemu-system-{arch}") is None:
-        return f"qemu-system-{arch} is not installed (apt-get install {EMULATOR_PACKAGES[arch]})"
-    return ""
+    return acceleration.obstacle(arch)
 
 
 def selected(config: pytest.Config) -> list[Support]:

@@ -168,8 +168,8 @@ def _names(cell: str) -> tuple[str, ...]:
     fetched: tuple[str, ...] = ()
     if cell in catalogue.load_all():
         fetched = (f"{cell.replace('/', '_')}-",)
-        if cell not in {row.cell.id for row in supports()}:
-            return fetched  # in the catalogue, and no cell of the matrix
+        if not any(row.cell.id == cell and registry.describes(row.cell) for row in supports()):
+            return fetched  # nothing but its image is known
     chosen = one_cell(cell, bootable=False)
     return (*fetched, f"{registry.of(chosen).recipe}_{chosen.arch}-")
 

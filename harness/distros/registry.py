@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib import import_module
 
@@ -11,6 +11,11 @@ from harness import distros
 from harness.distros.base import Distro
 from harness.errors import UsageError
 from harness.matrix import ARCHES, Cell, Support
+
+IMAGE_ALONE = (
+    "its image is in the catalogue, and nothing in harness/distros tells the rest "
+    "(docs/adding-a-distro.md)"
+)
 
 # Why a cell cannot boot on this machine; empty where it can.
 Obstacle = Callable[[Distro, str], str]
@@ -51,6 +56,11 @@ def find(name: str, release: str) -> Distro:
     )
 
 
+def describes(cell: Cell) -> bool:
+    """Whether the distro of *cell* is known; of a catalogued image it need not be."""
+    return any((one.name, one.release) == (cell.distro, cell.release) for one in all_distros())
+
+
 def of(cell: Cell) -> Distro:
     distro = find(cell.distro, cell.release)
     return distro.as_twin() if cell.twin else distro
@@ -81,11 +91,21 @@ def support(
     return Support(cell, "available", "", source="built")
 
 
-def supports(obstacle: Obstacle = nothing_missing) -> list[Support]:
-    """Every square of the matrix, in the order of distros and architectures."""
-    return [
+def supports(
+    obstacle: Obstacle = nothing_missing, catalogued: Iterable[str] = ()
+) -> list[Support]:
+    """Every square of the matrix, in the order of distros and architectures.  Of the *catalogued*
+    cells (their ids) those follow of which nothing but an image is known."""
+    rows = [
         support(distro, arch, obstacle, mode)
         for distro in all_distros()
         for arch in ARCHES
         for mode in ("", *(() if arch in distro.unsupported else distro.modes))
     ]
+    for one in catalogued:
+        name, _, arch = one.partition("/")
+        distro, _, release = name.partition("-")
+        cell = Cell(distro, release, arch)
+        if not describes(cell):
+            rows.append(Support(cell, "unreachable", IMAGE_ALONE))
+    return rows

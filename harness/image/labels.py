@@ -32,8 +32,8 @@ class Names:
     def of(cls, arch: str, debian: str) -> Names:
         """Raises :class:`TestbedError` for an architecture that nothing is known of."""
         if arch not in LOADERS:
-            raise TestbedError(f"the harness cannot change packages of {arch} into another"
-                               " architecture's, or the reverse", hint="docs/adding-a-distro.md")  # fmt: skip
+            raise TestbedError(f"the harness does not know what links programs of {arch}",
+                               hint="docs/adding-a-distro.md")  # fmt: skip
         return cls(debian, f"{arch}-linux-gnu", LOADERS[arch])
 
 

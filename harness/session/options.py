@@ -81,21 +81,23 @@ def selected(config: pytest.Config) -> list[Support]:
 
 
 def _selected(config: pytest.Config) -> list[Support]:
+    known = catalogue.load_all()
     found = select(
-        registry.supports(obstacle),
+        registry.supports(obstacle, known),
         cells=_without_engine(config.getoption("--cell")),
         distros=config.getoption("--distro"),
         arches=config.getoption("--arch"),
     )
     rows = [row for row, _ in sourced(
-        found, catalogue.load_all(), cache(config.getoption("--cache-dir")).images,
+        found, known, cache(config.getoption("--cache-dir")).images,
         config.getoption("--image-source"), config.getoption("--kernel-args"),
     )]  # fmt: skip
     version = config.getoption("--engine-version") or _engine_of(config.getoption("--cell"))
     if not version:
         return rows
     return [
-        Support(with_engine(row.cell, version), row.status, row.reason, row.source) for row in rows
+        replace(row, cell=with_engine(row.cell, version)) if registry.describes(row.cell) else row
+        for row in rows
     ]
 
 

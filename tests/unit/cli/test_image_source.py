@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.distros.debian import DEBIAN_12
-from harness.distros.registry import support
+from harness.distros.registry import IMAGE_ALONE, support
 from harness.errors import UsageError
 from harness.hypervisor import firmware
 from harness.image.upstream import catalogue
@@ -48,6 +48,21 @@ def row(call: Call, cell: str, *words: str) -> dict[str, str]:
     (one,) = rows
     found: dict[str, str] = one
     return found
+
+
+def test_of_an_image_alone_there_is_a_row(known: Path, call: Call) -> None:
+    cell = "debian-10/x86_64"
+    found = row(call, cell)
+    assert (found["status"], found["reason"]) == ("unreachable", IMAGE_ALONE)
+    everything = json.loads(call("matrix", "--json").stdout)
+    assert [one["cell"] for one in everything].count(cell) == 1
+    assert [one["cell"] for one in everything].count(CELL) == 1
+    for words in (["shell", cell], ["image", "build", cell], ["explain", "P15", "--cell", cell],
+                  ["run", "--cell", cell], ["run", "--distro", "debian-10", "--engine-version",
+                   "20.10.24"]):  # fmt: skip
+        said = call(*words)
+        assert said.exit_code == 4, said.output
+        assert IMAGE_ALONE in said.stderr
 
 
 def test_from_the_catalogue_to_a_verified_image(known: Path, call: Call, disk: bytes) -> None:

@@ -105,8 +105,8 @@ def upstream(
 def _obstacle(cell: Cell, found: Image, kernel_arguments: str) -> str:
     if kernel_arguments:
         return f"its boot loader has its own kernel arguments, without {kernel_arguments}"
-    if lacking := acceleration.obstacle(cell.arch):
-        return lacking
+    if why := acceleration.obstacle(cell.arch):
+        return why
     for bus in (found.hardware.disk, found.hardware.seed):
         if bus not in BUSES:
             return f"it needs a disk on {bus}, and guests get {' or '.join(BUSES)}"

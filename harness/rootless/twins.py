@@ -164,8 +164,8 @@ def standing(cell: Cell, distro: Distro) -> Standing:
     recipes.load(twin.base).on(cell.arch)
     if lacking := repository.missing_tools(twin):
         return Standing("missing", f"its packages cannot be made without {', '.join(lacking)}")
-    if lacking := acceleration.obstacle(cell.arch):
-        return Standing("missing", lacking)
+    if why := acceleration.obstacle(cell.arch):
+        return Standing("missing", why)
     return Standing("ready", f"a stand-in on {twin.base}")
 
 

@@ -168,7 +168,7 @@ def image(
             "fingerprint": certificate.fingerprint.upper(), "owner": "Toy", "obtain": "ask"}},
         "boot": {"disk": way.boot},
         "fixes": {
-            "seed": SEED_FIX,
+            **({"seed": SEED_FIX} if way.bare else {}),
             "inside": {"why": "a test", "when": "before-boot", "files": [
                 {"path": "/etc/harness/inside", "content": "in the disk"}]},
             "later": {"why": "a test", "when": "first-boot", "commands": [

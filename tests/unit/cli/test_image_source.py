@@ -28,14 +28,14 @@ def known(tmp_path: Path, server: Place, disk: bytes, monkeypatch: pytest.Monkey
     folder.mkdir()
     entry = {"provenance": "official", "format": "qcow2", "boot": "b", "end_of_life": "unknown"}
     pinned = {"url": server.serve("/d", disk), "digest": sha(disk)}
+    boot = {"firmware": ["bios"], "disk": "virtio", "seed": "virtio", "nic": "virtio",
+            "root": "ext4", "console": "ttyS0", "user": "debian", "datasources": ["NoCloud"]}
     doc = {
         "distro": "debian",
-        "boot": {"b": {
-            "firmware": ["bios"], "disk": "virtio", "seed": "virtio", "nic": "virtio",
-            "root": "ext4", "console": "ttyS0", "user": "debian", "datasources": ["NoCloud"]}},
+        "boot": {"b": boot, "arm": {**boot, "firmware": ["uefi"]}},
         "image": [{"cell": CELL, **entry, "pinned": pinned},
                   {"cell": "debian-10/x86_64", **entry, "pinned": pinned},
-                  {"cell": "debian-forky/aarch64", **entry, "format": "iso",
+                  {"cell": "debian-forky/aarch64", **entry, "format": "iso", "boot": "arm",
                    "latest": {"url": server.url + "/new"}}],
     }  # fmt: skip
     (folder / "debian.toml").write_text(dump(doc))

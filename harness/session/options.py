@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from harness.session import reproduce
 from harness.session.sources import sourced
 
 REASONS = 3  # told, of cells that cannot boot
+_VERSION = re.compile(r"[^\s/]*[0-9][^\s/]*")
 ROWS = pytest.StashKey[list[Support]]()
 
 
@@ -102,10 +104,14 @@ def _selected(config: pytest.Config) -> list[Support]:
 
 
 def with_engine(cell: Cell, version: str) -> Cell:
+    """*cell* with its engine's package in *version*: ``20.10.24`` or ``docker.io=20.10.24``."""
     package = registry.of(cell).engine_package
     name, _, number = version.rpartition("=")
     if name and name != package:
         raise UsageError(f"{cell.id} has the engine package {package}, not {name}")
+    if number == package or not _VERSION.fullmatch(number):
+        raise UsageError(f"{number!r} is no version of {package}, such as {package}=20.10.24",
+                         command=f"harness matrix --versions {cell.id}")  # fmt: skip
     return replace(cell, engine=f"{package}={number}")
 
 
@@ -115,7 +121,7 @@ def _without_engine(patterns: list[str]) -> list[str]:
 
 
 def _engine_of(patterns: list[str]) -> str:
-    engines = {p.split("/")[2] for p in patterns if p.count("/") == 2}
+    engines = {p.split("/", 2)[2] for p in patterns if p.count("/") > 1}
     if len(engines) > 1:
         raise UsageError(f"one engine version a run, not {', '.join(sorted(engines))}")
     return engines.pop() if engines else ""

@@ -57,12 +57,21 @@ def test_of_an_image_alone_there_is_a_row(known: Path, call: Call) -> None:
     everything = json.loads(call("matrix", "--json").stdout)
     assert [one["cell"] for one in everything].count(cell) == 1
     assert [one["cell"] for one in everything].count(CELL) == 1
+    assert f"harness image fetch {cell}\n" in call("image", "verify", cell).stderr
+    assert f"harness image build {CELL}\n" in call("image", "verify", CELL).stderr
     for words in (["shell", cell], ["image", "build", cell], ["explain", "P15", "--cell", cell],
                   ["run", "--cell", cell], ["run", "--distro", "debian-10", "--engine-version",
                    "20.10.24"]):  # fmt: skip
         said = call(*words)
         assert said.exit_code == 4, said.output
         assert IMAGE_ALONE in said.stderr
+
+
+def test_an_empty_catalogue(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(catalogue.VARIABLE, str(tmp_path))
+    said = call("image", "check")
+    assert said.exit_code == 4
+    assert said.stderr == f"harness: the catalogue is empty: {tmp_path}\n"
 
 
 def test_from_the_catalogue_to_a_verified_image(known: Path, call: Call, disk: bytes) -> None:

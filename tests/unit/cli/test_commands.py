@@ -76,6 +76,22 @@ def test_run_works_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert words[-4 - len(STYLE) :] == [*STYLE, "--cell", CELL, "-n", "2"]
 
 
+@pytest.mark.parametrize("cell", [CELL, "debian-*/x86_64", f"{CELL}+cgroup-v1", "arch-rolling/*"])
+def test_a_cell_is_no_scenario(cell: str, call: Call) -> None:
+    said = call("run", "-v", "scenarios/test_ports.py", cell)
+    assert said.exit_code == 4
+    assert said.stderr.startswith(f"harness: {cell} is no scenario; did you mean --cell {cell}?\n")
+    assert call("run", "--list-cells", "--cell", cell).exit_code == 0
+
+
+@pytest.mark.parametrize("words", [["--cell"], ["--nonsense"]], ids=str)
+def test_wrong_usage_of_run_is_said_in_its_name(words: list[str], call: Call) -> None:
+    said = call("run", *words)
+    assert said.exit_code == 4
+    assert "usage: harness run [options]" in said.stderr
+    assert "pytest" not in said.stderr.replace("pyproject", "").partition("inifile")[0]
+
+
 @pytest.mark.parametrize("where", ["", "scenarios"])
 def test_run_takes_scenarios(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project() / where)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from harness.commands.face import end_as_ctrl_c
 from harness.errors import HarnessError, TestbedError, UsageError
 from harness.matrix import Cell
 from harness.paths import cache, project, runs
@@ -61,6 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
     worker = _worker(config)
     if worker is not None:
         run_id, run_dir, start = worker["harness_run"]
+        end_as_ctrl_c()  # or a build would be left half done and running
     else:
         run_id = runs_module.new_id()
         run_dir = str(Path(config.getoption("--run-dir") or runs() / run_id).absolute())

@@ -23,7 +23,9 @@ COMMANDS = {
 }
 
 
-@click.group(cls=Face, commands_at=COMMANDS)
+@click.group(
+    cls=Face, commands_at=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="harness")
 def main() -> None:
     """Test rootless Docker on real virtual machines of many distros.

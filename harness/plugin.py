@@ -59,6 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
     worker = _worker(config)
     if worker is not None:
         run_id, run_dir, start = worker["harness_run"]
+        end_as_ctrl_c()  # or a build would be left half done and running
     else:
         run_id = runs_module.new_id()
         run_dir = str(Path(config.getoption("--run-dir") or runs() / run_id).absolute())
@@ -124,8 +125,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("cell", cells, ids=[cell.id for cell in cells])
 
 
+@pytest.hookimpl(trylast=True)  # after -k and -m
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    kept = options.without_bugs(config, items)
+    kept = options.skipped_once(options.without_bugs(config, items))
     left_out = [item for item in items if item not in kept]
     if left_out:
         config.hook.pytest_deselected(items=left_out)

@@ -74,7 +74,9 @@ def qemu(arch: str) -> Iterator[Check]:
     if not possible:
         return
     name = f"qemu-system-{arch}"
-    if shutil.which(name):
+    if arch not in EMULATOR_PACKAGES:
+        yield Check(WARN, name, acceleration.obstacle(arch), "docs/adding-a-distro.md")
+    elif shutil.which(name):
         yield Check(OK, name, _version([name, "--version"]))
     elif not ready:
         yield Check(OK, name, "not installed, and no cell needs it yet")

@@ -42,9 +42,10 @@ def accel_option(function: Wrapped) -> Wrapped:
 
 def supports() -> list[Support]:
     """The matrix, as this machine can boot it."""
+    from harness.image.upstream import catalogue
     from harness.session.options import obstacle
 
-    return registry.supports(obstacle)
+    return registry.supports(obstacle, catalogue.load_all())
 
 
 def one_cell(
@@ -61,6 +62,8 @@ def one_cell(
         names = ", ".join(row.cell.id for row in rows)
         raise UsageError(f"{text!r} matches several cells; name one of: {names}")
     (row,) = rows
+    if not registry.describes(row.cell):
+        raise UsageError(f"{row.cell} cannot boot here: {row.reason}", command="harness matrix")
     if bootable and (source != "auto" or row.status != "available"):
         row = _with_image(row, cache_dir, source, kernel_arguments)
     if bootable and row.status != "available":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from harness.errors import GuestRefusal, HarnessError, UsageError
 from harness.names import instead
 
 FINDING, USAGE, TESTBED, INTERRUPTED = 1, 4, 16, 130
+UNREAD = 128 + signal.SIGPIPE  # as a program that this signal ends
 
 
 class Face(click.Group):
@@ -47,6 +49,15 @@ class Face(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in self._at.items()])
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click's, whose own status for a pipe that nobody reads is that of a finding."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # whoever read has seen enough
+            with contextlib.suppress(OSError, ValueError):  # Python flushes once more at its end
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(UNREAD) from None
+
     def main(  # type: ignore[override]  # click's overloads differ between its versions
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
     ) -> NoReturn:
@@ -63,12 +74,19 @@ class Face(click.Group):
             _leave(f"harness: {error}", status_of(error))
         except ImportError as error:
             _leave(f"harness: a library is missing: {error}\nnext: make bootstrap", TESTBED)
-        except BrokenPipeError:
-            sys.exit(FINDING)  # whoever read has seen enough
         except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            _leave(f"harness: {where}{error.strerror or error}", TESTBED)
+            where = error.filename or ("stdout" if _of_stdout(error) else "")
+            _leave(f"harness: {where and f'{where}: '}{error.strerror or error}", TESTBED)
         sys.exit(status if isinstance(status, int) else 0)
+
+
+def _of_stdout(error: OSError) -> bool:
+    """Whether it was the answer that could not be written: such an error names no file."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    writers = ("click.utils", "rich.console")
+    return last is not None and last.tb_frame.f_globals.get("__name__") in writers
 
 
 def status_of(error: HarnessError) -> int:

@@ -18,7 +18,7 @@ from harness.image import bootable, recipe, record, store
 from harness.image.model import Image
 from harness.image.twins import schema as twins
 from harness.image.upstream import catalogue
-from harness.matrix import Cell
+from harness.matrix import Cell, select
 from harness.paths import Cache, cache
 from harness.results.terminal import make_console
 
@@ -148,8 +148,9 @@ def verify(cell: str | None, cache_dir: str | None) -> None:
         starts = _names(cell)
         found = [entry for entry in found if entry[0].name.startswith(starts)]
         if not found:
+            verb = "build" if _is_built(cell) else "fetch"
             raise UsageError(f"the cache holds no image of {cell}",
-                             command=f"harness image build {cell}")  # fmt: skip
+                             command=f"harness image {verb} {cell}")  # fmt: skip
     for folder, entry, condition in found:
         if entry is None:
             name = folder.name.rsplit("-", 1)[0].replace("_", "/", 1)
@@ -163,13 +164,18 @@ def verify(cell: str | None, cache_dir: str | None) -> None:
         click.echo("no images")
 
 
+def _is_built(cell: str) -> bool:
+    (row,) = select(supports(), cells=[cell])
+    return registry.describes(row.cell) and row.cell.arch in registry.of(row.cell).recipe_arches
+
+
 def _names(cell: str) -> tuple[str, ...]:
     """What the directories of a cell's images begin with, built and fetched."""
     fetched: tuple[str, ...] = ()
     if cell in catalogue.load_all():
         fetched = (f"{cell.replace('/', '_')}-",)
-        if cell not in {row.cell.id for row in supports()}:
-            return fetched  # in the catalogue, and no cell of the matrix
+        if not any(row.cell.id == cell and registry.describes(row.cell) for row in supports()):
+            return fetched  # nothing but its image is known
     chosen = one_cell(cell, bootable=False)
     return (*fetched, f"{registry.of(chosen).recipe}_{chosen.arch}-")
 

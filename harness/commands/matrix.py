@@ -6,6 +6,7 @@ import json
 
 import click
 from rich import box
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -30,6 +31,7 @@ from harness.session.options import with_engine
 from harness.session.run import new_id
 from harness.session.sources import sourced
 
+NARROW = 60  # columns; below them a reason has no room beside its cell
 USUAL = 80  # columns of a terminal; on a narrower one names are folded, too
 STYLES = {"available": "green", "unsupported": "dim", "unreachable": "yellow"}
 
@@ -81,8 +83,16 @@ def matrix(
               "reason": r.reason or None, "why": why or None} for r, why in rows], indent=1,
         ))  # fmt: skip
         return
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     console = make_console()
+    if console.width < NARROW:
+        for row, why in rows:
+            style = STYLES.get(row.status, "")
+            console.print(row.cell.id)
+            for said in (Text(f"{row.status} {row.source}".rstrip(), style=style),
+                         row.reason or Text(why, style="dim")):  # fmt: skip
+                console.print(Padding(said, (0, 0, 0, 2), expand=False))
+        return
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in ("cell", "status", "image"):
         table.add_column(name, no_wrap=console.width >= USUAL, overflow="fold")
     table.add_column("reason", overflow="fold")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,15 +12,16 @@ import click
 
 from harness.commands.face import INTERRUPTED
 from harness.errors import UsageError
+from harness.matrix import ARCHES
 from harness.paths import project
 
 # -v: a line a scenario.  -rN: the report says it better than pytest's short summary.
 STYLE = ("-v", "-rN")
+_CELL = re.compile(rf"[a-z]+-[^/:]+/({'|'.join(ARCHES)}|\*)([+/].*)?")
 
 
 @click.command(
-    context_settings={"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]},
-    options_metavar="[PYTEST OPTIONS]",
+    context_settings={"ignore_unknown_options": True}, options_metavar="[PYTEST OPTIONS]"
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[SCENARIO]...")
 def run(arguments: tuple[str, ...]) -> int:
@@ -60,6 +63,7 @@ def run(arguments: tuple[str, ...]) -> int:
     """
     import pytest
 
+    _no_cells(arguments)
     ended = Ended()
     status = int(pytest.main(command_line(arguments), plugins=[ended]))
     return INTERRUPTED if ended.by_user and status == pytest.ExitCode.INTERRUPTED else status
@@ -67,13 +71,25 @@ def run(arguments: tuple[str, ...]) -> int:
 
 class Ended:
     """A plugin that knows whether the user ended the run: pytest has one status for that and for
-    scenarios that could not be collected."""
+    scenarios that could not be collected.  It also has pytest say `harness run` of itself."""
 
     by_user = False
+
+    def pytest_addoption(self, parser: Any) -> None:
+        parser.prog = "harness run"  # in what is said of wrong usage
 
     def pytest_keyboard_interrupt(self, excinfo: Any) -> None:
         # pytest's own reasons to stop are of classes below it
         self.by_user = type(excinfo.value) is KeyboardInterrupt
+
+
+def _no_cells(arguments: Sequence[str]) -> None:
+    """Raise :class:`UsageError` for a word where a scenario is expected that is like a cell."""
+    before = ("", *arguments)
+    for word, last in zip(arguments, before, strict=False):
+        if _CELL.fullmatch(word) and not last.startswith("-") and not Path(word).exists():
+            raise UsageError(f"{word} is no scenario; did you mean --cell {word}?",
+                             command=f"harness run --cell {shlex.quote(word)}")  # fmt: skip
 
 
 def command_line(arguments: Sequence[str]) -> list[str]:

@@ -75,6 +75,8 @@ def check_command(cells: tuple[str, ...]) -> None:
       harness image check 'debian-*'
     """
     entries = catalogue.select(cells)
+    if not entries:
+        raise UsageError(f"the catalogue is empty: {catalogue.folder()}")
     say(f"asking for {len(entries)} images…")
     with ThreadPoolExecutor(AT_ONCE) as pool:
         reports = list(pool.map(_check, entries))

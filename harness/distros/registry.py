@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib import import_module
 
@@ -12,16 +12,36 @@ from harness.distros.base import Distro
 from harness.errors import UsageError
 from harness.matrix import ARCHES, Cell, Support
 
+IMAGE_ALONE = (
+    "its image is in the catalogue, and nothing in harness/distros tells the rest "
+    "(docs/adding-a-distro.md)"
+)
+
 # Why a cell cannot boot on this machine; empty where it can.
 Obstacle = Callable[[Distro, str], str]
 
 
 @cache
 def all_distros() -> tuple[Distro, ...]:
-    """The ``DISTROS`` of every module beside this one, by the modules' names."""
+    """The ``DISTROS`` of every module beside this one, by the modules' names.
+
+    Raises :class:`UsageError` for one that names an architecture that there is not.
+    """
     names = sorted(module.name for module in pkgutil.iter_modules(distros.__path__))
     modules = [import_module(f"{distros.__name__}.{name}") for name in names]
-    return tuple(distro for module in modules for distro in getattr(module, "DISTROS", ()))
+    found = tuple(distro for module in modules for distro in getattr(module, "DISTROS", ()))
+    for distro in found:
+        _check(distro)
+    return found
+
+
+def _check(distro: Distro) -> None:
+    """Raise :class:`UsageError` for an architecture that would never be a row of the matrix."""
+    for field in ("arches", "recipe_arches", "unsupported"):
+        for arch in getattr(distro, field):
+            if arch not in ARCHES:
+                raise UsageError(f"{distro.id}: {field}: there is no architecture {arch!r};"
+                                 f" known: {', '.join(ARCHES)}")  # fmt: skip
 
 
 def find(name: str, release: str) -> Distro:
@@ -34,6 +54,11 @@ def find(name: str, release: str) -> Distro:
         hint=f"known distros: {known}",
         command="harness matrix",
     )
+
+
+def describes(cell: Cell) -> bool:
+    """Whether the distro of *cell* is known; of a catalogued image it need not be."""
+    return any((one.name, one.release) == (cell.distro, cell.release) for one in all_distros())
 
 
 def of(cell: Cell) -> Distro:
@@ -66,11 +91,21 @@ def support(
     return Support(cell, "available", "", source="built")
 
 
-def supports(obstacle: Obstacle = nothing_missing) -> list[Support]:
-    """Every square of the matrix, in the order of distros and architectures."""
-    return [
+def supports(
+    obstacle: Obstacle = nothing_missing, catalogued: Iterable[str] = ()
+) -> list[Support]:
+    """Every square of the matrix, in the order of distros and architectures.  Of the *catalogued*
+    cells (their ids) those follow of which nothing but an image is known."""
+    rows = [
         support(distro, arch, obstacle, mode)
         for distro in all_distros()
         for arch in ARCHES
         for mode in ("", *(() if arch in distro.unsupported else distro.modes))
     ]
+    for one in catalogued:
+        name, _, arch = one.partition("/")
+        distro, _, release = name.partition("-")
+        cell = Cell(distro, release, arch)
+        if not describes(cell):
+            rows.append(Support(cell, "unreachable", IMAGE_ALONE))
+    return rows

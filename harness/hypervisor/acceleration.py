@@ -40,6 +40,15 @@ class Acceleration:
         return "kvm" if self.kind == "kvm" else "qemu"
 
 
+def obstacle(arch: str) -> str:
+    """Why this machine cannot run guests of *arch*, in a few words; empty where it can."""
+    if arch not in EMULATOR_PACKAGES:
+        return f"the harness does not know machines of {arch}"
+    if shutil.which(f"qemu-system-{arch}") is None:
+        return f"qemu-system-{arch} is not installed (apt-get install {EMULATOR_PACKAGES[arch]})"
+    return ""
+
+
 def emulator(arch: str) -> str:
     """The path of QEMU for *arch*.  Raises :class:`TestbedError` when it is not installed."""
     name = f"qemu-system-{arch}"
@@ -92,6 +101,8 @@ def _tcg_scale(arch: str) -> float:
 def _cheap_refusal(arch: str) -> str:
     """Why KVM cannot serve, or an empty string."""
     machine = platform.machine()
+    if arch not in _MACHINES:
+        return f"the harness does not know machines of {arch}"
     if arch != machine:
         return f"the host is {machine}, the guest {arch}"
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):

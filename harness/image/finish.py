@@ -81,7 +81,11 @@ class Boot:
 
 
 def need(arch: str) -> str:
-    """QEMU's name; raises :class:`TestbedError` where it is not installed."""
+    """QEMU's name; raises :class:`TestbedError` where it is not installed, or the harness does not
+    know how a machine of *arch* is started."""
+    if arch not in _MACHINES:
+        raise TestbedError(f"the harness does not know machines of {arch}, and builds no image for"
+                           " them", hint="docs/adding-a-distro.md")  # fmt: skip
     qemu = f"qemu-system-{arch}"
     if process.find(qemu) is None:
         package = EMULATOR_PACKAGES.get(arch, qemu)

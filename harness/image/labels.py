@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.errors import TestbedError
 from harness.image.dpkg import ADMIN
 from harness.image.tree import Tree
 
@@ -29,6 +30,10 @@ class Names:
 
     @classmethod
     def of(cls, arch: str, debian: str) -> Names:
+        """Raises :class:`TestbedError` for an architecture that nothing is known of."""
+        if arch not in LOADERS:
+            raise TestbedError(f"the harness does not know what links programs of {arch}",
+                               hint="docs/adding-a-distro.md")  # fmt: skip
         return cls(debian, f"{arch}-linux-gnu", LOADERS[arch])
 
 

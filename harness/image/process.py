@@ -13,6 +13,15 @@ from pathlib import Path
 from harness.errors import TestbedError
 
 FULL = "No space left on device"
+# mmdebstrap lets SIGTERM pass and waits for what it has started, for minutes: all must be told.
+_ALL_OF_THEM = """
+trap 'trap "" TERM; kill -TERM 0' TERM
+"$@" &
+wait $!
+status=$?
+wait
+exit $status
+"""
 
 
 def need(*tools: str) -> None:
@@ -30,13 +39,14 @@ def find(tool: str) -> str | None:
 def run(command: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> None:
     """Run to the end.  A failure raises with the last lines of the log.
 
-    The tools die with this process: ``setpriv`` has the kernel tell them, even of a kill -9.
+    The tools die with this process: ``setpriv`` has the kernel tell a shell, even of a kill -9, and
+    that tells them all.
     """
     with log.open("a", encoding="utf-8", errors="replace") as out:
         out.write(f"$ {' '.join(command)}\n")
         out.flush()
         child = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "TERM", *command],
+            ["setpriv", "--pdeathsig", "TERM", "sh", "-c", _ALL_OF_THEM, "sh", *command],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,

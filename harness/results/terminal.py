@@ -29,11 +29,17 @@ _CONTROL = re.compile(
 )
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """What the command line makes of it, and not rich's own status 1: that is a finding."""
+        raise BrokenPipeError
+
+
 def make_console(file: IO[str] | None = None) -> Console:
     """A console for reports: sane without a terminal, plain under NO_COLOR."""
     # rich keeps bold and dim under NO_COLOR; without a colour system it writes no escapes at all.
     plain = bool(os.environ.get("NO_COLOR"))
-    console = Console(
+    console = _Console(
         file=file,
         color_system=None if plain else "auto",
         markup=False,

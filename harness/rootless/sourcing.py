@@ -3,16 +3,15 @@ A cell that says it is a twin gets its base's."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from harness import packages
 from harness.distros.base import Distro
-from harness.errors import GuestRefusal, TestbedError, UsageError
+from harness.errors import GuestRefusal, HarnessError, TestbedError, UsageError
 from harness.guest.guest import Guest
 from harness.guest.session import CommandTimeout
-from harness.hypervisor import firmware
+from harness.hypervisor import acceleration, firmware
 from harness.image import recipe as recipes
 from harness.image import store, taking
 from harness.image.choose import Standing, choose
@@ -21,7 +20,7 @@ from harness.image.upstream import catalogue
 from harness.image.upstream.catalogue import Upstream
 from harness.image.upstream.fetch import cached
 from harness.image.upstream.schema import Fix
-from harness.matrix import EMULATOR_PACKAGES, Cell
+from harness.matrix import Cell
 from harness.packages import PackageManager
 from harness.rootless import twins
 
@@ -147,9 +146,8 @@ def upstream(
 def _obstacle(cell: Cell, found: Image, kernel_arguments: str, edk2_before: str | None) -> str:
     if kernel_arguments:
         return f"its boot loader has its own kernel arguments, without {kernel_arguments}"
-    if shutil.which(f"qemu-system-{cell.arch}") is None:
-        package = EMULATOR_PACKAGES.get(cell.arch, "")
-        return f"qemu-system-{cell.arch} is not installed (apt-get install {package})"
+    if why := acceleration.obstacle(cell.arch):
+        return why
     for bus in (found.hardware.disk, found.hardware.seed):
         if bus not in BUSES:
             return f"it needs a disk on {bus}, and guests get {' or '.join(BUSES)}"

@@ -8,7 +8,6 @@ before anything is done about them.  Curing those is for the distro's own hints.
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from harness.distros.base import Distro
 from harness.errors import GuestRefusal, TestbedError, UsageError
 from harness.guest.guest import Guest
 from harness.guest.session import CommandTimeout, Session
+from harness.hypervisor import acceleration
 from harness.image import recipe as recipes
 from harness.image import store
 from harness.image.choose import Standing
@@ -164,8 +164,8 @@ def standing(cell: Cell, distro: Distro) -> Standing:
     recipes.load(twin.base).on(cell.arch)
     if lacking := repository.missing_tools(twin):
         return Standing("missing", f"its packages cannot be made without {', '.join(lacking)}")
-    if shutil.which(f"qemu-system-{cell.arch}") is None:
-        return Standing("missing", f"qemu-system-{cell.arch} is not installed")
+    if why := acceleration.obstacle(cell.arch):
+        return Standing("missing", why)
     return Standing("ready", f"a stand-in on {twin.base}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +12,12 @@ import pytest
 from harness.distros import registry
 from harness.distros.base import Distro
 from harness.errors import UsageError
+from harness.hypervisor import acceleration
 from harness.hypervisor.acceleration import CHOICES
 from harness.hypervisor.connection import EMBED
 from harness.image.choose import CHOICES as SOURCES
 from harness.image.upstream import catalogue
-from harness.matrix import EMULATOR_PACKAGES, Cell, Support, select
+from harness.matrix import Cell, Support, select
 from harness.paths import cache
 from harness.rootless import inducing
 from harness.rootless.ladder import check_state
@@ -25,6 +26,7 @@ from harness.session import reproduce
 from harness.session.sources import sourced
 
 REASONS = 3  # told, of cells that cannot boot
+_VERSION = re.compile(r"[^\s/]*[0-9][^\s/]*")
 ROWS = pytest.StashKey[list[Support]]()
 
 
@@ -69,9 +71,7 @@ def add(parser: pytest.Parser) -> None:
 
 def obstacle(distro: Distro, arch: str) -> str:
     """Why this machine cannot boot a cell, in a few words; empty where it can."""
-    if shutil.which(f"qemu-system-{arch}") is None:
-        return f"qemu-system-{arch} is not installed (apt-get install {EMULATOR_PACKAGES[arch]})"
-    return ""
+    return acceleration.obstacle(arch)
 
 
 def selected(config: pytest.Config) -> list[Support]:
@@ -83,29 +83,35 @@ def selected(config: pytest.Config) -> list[Support]:
 
 
 def _selected(config: pytest.Config) -> list[Support]:
+    known = catalogue.load_all()
     found = select(
-        registry.supports(obstacle),
+        registry.supports(obstacle, known),
         cells=_without_engine(config.getoption("--cell")),
         distros=config.getoption("--distro"),
         arches=config.getoption("--arch"),
     )
     rows = [row for row, _ in sourced(
-        found, catalogue.load_all(), cache(config.getoption("--cache-dir")).images,
+        found, known, cache(config.getoption("--cache-dir")).images,
         config.getoption("--image-source"), config.getoption("--kernel-args"),
     )]  # fmt: skip
     version = config.getoption("--engine-version") or _engine_of(config.getoption("--cell"))
     if not version:
         return rows
     return [
-        Support(with_engine(row.cell, version), row.status, row.reason, row.source) for row in rows
+        replace(row, cell=with_engine(row.cell, version)) if registry.describes(row.cell) else row
+        for row in rows
     ]
 
 
 def with_engine(cell: Cell, version: str) -> Cell:
+    """*cell* with its engine's package in *version*: ``20.10.24`` or ``docker.io=20.10.24``."""
     package = registry.of(cell).engine_package
     name, _, number = version.rpartition("=")
     if name and name != package:
         raise UsageError(f"{cell.id} has the engine package {package}, not {name}")
+    if number == package or not _VERSION.fullmatch(number):
+        raise UsageError(f"{number!r} is no version of {package}, such as {package}=20.10.24",
+                         command=f"harness matrix --versions {cell.id}")  # fmt: skip
     return replace(cell, engine=f"{package}={number}")
 
 
@@ -115,7 +121,7 @@ def _without_engine(patterns: list[str]) -> list[str]:
 
 
 def _engine_of(patterns: list[str]) -> str:
-    engines = {p.split("/")[2] for p in patterns if p.count("/") == 2}
+    engines = {p.split("/", 2)[2] for p in patterns if p.count("/") > 1}
     if len(engines) > 1:
         raise UsageError(f"one engine version a run, not {', '.join(sorted(engines))}")
     return engines.pop() if engines else ""
@@ -200,3 +206,9 @@ def without_bugs(config: pytest.Config, items: list[pytest.Item]) -> list[pytest
     if BUGS in config.getoption("markexpr") or any(f"test_{BUGS}" in arg for arg in config.args):
         return items
     return [item for item in items if item.get_closest_marker(BUGS) is None]
+
+
+def skipped_once(items: list[pytest.Item]) -> list[pytest.Item]:
+    """The items, of which one alone says why the cells that were asked for can never boot."""
+    idle = [item for item in items if item.name.endswith("[NOTSET]")]  # pytest's word for no cell
+    return [item for item in items if item not in idle[1:]]

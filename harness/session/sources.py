@@ -35,7 +35,7 @@ def sourced(
 def _one(
     row: Support, catalogue: Mapping[str, Upstream], cache: Path, wanted: str, arguments: str
 ) -> Sourced:
-    if row.status == "unsupported":
+    if row.status == "unsupported" or not registry.describes(row.cell):
         return Sourced(row, "")
     distro = registry.of(row.cell)
     mode = distro.mode_of(row.cell).kernel_arguments

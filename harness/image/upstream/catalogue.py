@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -16,6 +16,7 @@ import msgspec
 from harness import paths, toml
 from harness.errors import UsageError
 from harness.image import document
+from harness.image.upstream import fitting
 from harness.image.upstream.fixes import files
 from harness.image.upstream.schema import Boot, Entry, Fix, Key
 from harness.names import instead
@@ -140,14 +141,26 @@ def _entries(path: Path, raw: Mapping[str, Any]) -> dict[str, Upstream]:
         if entry.cell in found:
             raise ValueError(f"{entry.cell}: there are two of it")
         signature = entry.latest.signature if entry.latest else None
-        found[entry.cell] = Upstream(
+        upstream = found[entry.cell] = Upstream(
             entry=entry,
             boot=_named(boots, "boot", entry.boot, entry.cell),
             fixes=tuple(_named(fixes, "fixes", name, entry.cell) for name in entry.fixes),
             key=_named(keys, "keys", signature.key, entry.cell) if signature else None,
             path=path,
         )
+        fitting.check(entry, upstream.boot, upstream.fixes)
+    _used("boot", boots, (one.entry.boot for one in found.values()))
+    _used("fixes", fixes, (name for one in found.values() for name in one.entry.fixes))
+    _used("keys", keys, (
+        one.entry.latest.signature.key for one in found.values()
+        if one.entry.latest and one.entry.latest.signature
+    ))  # fmt: skip
     return found
+
+
+def _used(table: str, there: Iterable[str], named: Iterable[str]) -> None:
+    if unused := set(there).difference(named):
+        raise ValueError(f"[{table}.{min(unused)}] is used by no image")
 
 
 def _table(raw: Mapping[str, Any], table: str, kind: type[Kind]) -> dict[str, Kind]:

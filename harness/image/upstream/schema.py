@@ -84,6 +84,8 @@ class Checksum(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         urls.check_file(self.url)
+        if not self.name.isprintable():
+            raise ValueError(f"name {self.name!r} is not one plain line")
 
 
 class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -207,9 +209,21 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 ) from None
         if self.pinned is None and self.latest is None:
             raise ValueError("there is nothing to fetch: expected `pinned`, `latest` or both")
-        known = {*Entry.__struct_fields__, *Boot.__struct_fields__}
         for field in self.unverified:
-            one_of("unverified", field.partition(".")[0], sorted(known))
+            place, dot, _ = field.rpartition(".")
+            known = [f"{place}{dot}{name}" for name in _FIELDS.get(place, ())]
+            one_of("unverified", field, known or sorted(_FIELDS[""]))
+
+
+# What may be hearsay: the fields of an entry and of its boot, or of a table in it.
+_FIELDS = {
+    "": (*Entry.__struct_fields__, *Boot.__struct_fields__),
+    "boot": Boot.__struct_fields__,
+    "pinned": Pinned.__struct_fields__,
+    "latest": Latest.__struct_fields__,
+    "latest.checksum": Checksum.__struct_fields__,
+    "latest.signature": Signature.__struct_fields__,
+}
 
 
 def one_of(field: str, value: str, allowed: Collection[str]) -> None:

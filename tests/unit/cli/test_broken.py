@@ -133,7 +133,7 @@ UNKNOWN = [
      "no cell matches 'debian-12/riscv64'; there is no architecture riscv64; debian-12 has: aarch"),
     (("--cell", "debian12/x86_64"), "no cell matches 'debian12/x86_64'; the nearest: debian-12/x8"),
     (("--distro", "debian12"), "no distro matches 'debian12'; the nearest: debian-12, "),
-    (("--distro", "nosuch"), "no distro matches 'nosuch'; known distros: arch-rolling, "),
+    (("--distro", "nosuch"), "no distro matches 'nosuch'; known distros: alma-8, "),
 ]
 
 

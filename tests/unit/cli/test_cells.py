@@ -24,8 +24,15 @@ def test_an_unsupported_cell_is_skipped_with_the_document_s_reason(tmp_path: Pat
     assert result.returncode == 0, result.stdout + result.stderr
     assert "debian-12/s390x is unsupported: Docker manual" in result.stdout
     assert "passed" not in result.stdout
+    assert " 1 skipped," in result.stdout
     (row,) = json.loads((run / "run.json").read_text())["rows"]
     assert (row["claim"], row["verdict"]) == ("D18", "unsupported")
+
+
+def test_it_is_said_once_of_all_scenarios(tmp_path: Path) -> None:
+    result = _run(tmp_path, "--run-dir", "run", "--cache-dir", "cache", "-v", "-k", "8080 or sctp")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.count("SKIPPED") == 1
 
 
 def test_a_run_is_not_overwritten(tmp_path: Path) -> None:

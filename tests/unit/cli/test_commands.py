@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.commands.common import one_cell
 from harness.commands.run import STYLE, command_line
 from harness.commands.shell import remote
+from harness.errors import UsageError
 from harness.paths import project
 from harness.results.model import Row, Verdict
 from harness.results.run import CellInfo, HostInfo, RunInfo
@@ -48,6 +50,23 @@ def test_matrix_as_json(call: Call) -> None:
     assert all(row["reason"] for row in rows)
 
 
+@pytest.mark.parametrize(
+    "engine", ["docker.io=", "docker.io", "docker.io=docker.io", "docker.io=20.10 24", "20/10", "x"]
+)
+def test_an_engine_without_a_version(engine: str, call: Call) -> None:
+    said = call("run", "--list-cells", "--cell", f"{CELL}/{engine}")
+    assert said.exit_code == 4, said.output
+    assert "is no version of docker.io" in said.stderr
+    with pytest.raises(UsageError, match="is no version of docker"):
+        one_cell(f"{CELL}/{engine}")
+
+
+@pytest.mark.parametrize("version", ["20.10.24", "5:26.1.4-1~deb12u1", "3:20.10.24-3.el7"])
+def test_an_engine_of_a_version(version: str, call: Call) -> None:
+    said = call("run", "--list-cells", "--cell", f"{CELL}/docker.io={version}")
+    assert said.exit_code == 0, said.output
+
+
 def test_run_works_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     root = project()
@@ -55,6 +74,22 @@ def test_run_works_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert words[0] == str(root / "scenarios")
     assert f"--rootdir={root}" in words
     assert words[-4 - len(STYLE) :] == [*STYLE, "--cell", CELL, "-n", "2"]
+
+
+@pytest.mark.parametrize("cell", [CELL, "debian-*/x86_64", f"{CELL}+cgroup-v1", "arch-rolling/*"])
+def test_a_cell_is_no_scenario(cell: str, call: Call) -> None:
+    said = call("run", "-v", "scenarios/test_ports.py", cell)
+    assert said.exit_code == 4
+    assert said.stderr.startswith(f"harness: {cell} is no scenario; did you mean --cell {cell}?\n")
+    assert call("run", "--list-cells", "--cell", cell).exit_code == 0
+
+
+@pytest.mark.parametrize("words", [["--cell"], ["--nonsense"]], ids=str)
+def test_wrong_usage_of_run_is_said_in_its_name(words: list[str], call: Call) -> None:
+    said = call("run", *words)
+    assert said.exit_code == 4
+    assert "usage: harness run [options]" in said.stderr
+    assert "pytest" not in said.stderr.replace("pyproject", "").partition("inifile")[0]
 
 
 @pytest.mark.parametrize("where", ["", "scenarios"])

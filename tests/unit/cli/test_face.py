@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -29,6 +32,7 @@ def leaves() -> list[tuple[str, ...]]:
 def test_every_help_has_an_example(call: Call, words: tuple[str, ...]) -> None:
     result = call(*words, "--help")
     assert result.exit_code == 0
+    assert call(*words, "-h").stdout == result.stdout
     assert "Example" in result.stdout
     assert f"harness {words[0]}" in result.stdout
 
@@ -46,6 +50,7 @@ def test_every_option_says_what_it_is_for(words: tuple[str, ...]) -> None:
 
 def test_the_list_of_commands(call: Call) -> None:
     result = call("--help")
+    assert call("-h").stdout == result.stdout
     assert all(name in result.stdout and line in result.stdout
                for name, (_, line) in COMMANDS.items())  # fmt: skip
 
@@ -98,7 +103,7 @@ def test_wrong_usage_is_told_and_ends_with_4(call: Call, words: tuple[str, ...])
         (KeyboardInterrupt(), 130),
         (OSError(13, "Permission denied", "/file"), 16),
         (ImportError("no libvirt.so.0"), 16),
-        (BrokenPipeError(), 1),
+        (BrokenPipeError(), 141),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -114,6 +119,24 @@ def test_errors_have_statuses(
     if isinstance(error, UsageError | TestbedError | GuestRefusal):
         assert result.stderr == "harness: what\nnext: do this\n  $ harness x\n"
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize("words", ["claims", "bug list", "matrix"])
+def test_a_reader_that_has_seen_enough(words: str) -> None:
+    ours, its = os.pipe()
+    os.close(ours)
+    with open(its, "wb") as unread:  # noqa: PTH123  (a descriptor)
+        command = [sys.executable, "-m", "harness.cli", *words.split()]
+        ran = subprocess.run(command, stdout=unread, stderr=subprocess.PIPE, check=False)
+    assert (ran.returncode, ran.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("words", ["claims", "matrix --json"])
+def test_an_answer_that_has_no_room(words: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "harness.cli", *words.split()]
+        ran = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (ran.returncode, ran.stderr) == (16, b"harness: stdout: No space left on device\n")
 
 
 def test_guests_cannot_write_on_the_terminal(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

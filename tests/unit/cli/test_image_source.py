@@ -10,7 +10,7 @@ import pytest
 
 from harness.commands.common import one_cell
 from harness.distros.debian import DEBIAN_12
-from harness.distros.registry import support
+from harness.distros.registry import IMAGE_ALONE, support
 from harness.errors import UsageError
 from harness.hypervisor import firmware
 from harness.image.upstream import catalogue
@@ -30,14 +30,14 @@ def known(tmp_path: Path, server: Place, disk: bytes, monkeypatch: pytest.Monkey
     folder.mkdir()
     entry = {"provenance": "official", "format": "qcow2", "boot": "b", "end_of_life": "unknown"}
     pinned = {"url": server.serve("/d", disk), "digest": sha(disk)}
+    boot = {"firmware": ["bios"], "disk": "virtio", "seed": "virtio", "nic": "virtio",
+            "root": "ext4", "console": "ttyS0", "user": "debian", "datasources": ["NoCloud"]}
     doc = {
         "distro": "debian",
-        "boot": {"b": {
-            "firmware": ["bios"], "disk": "virtio", "seed": "virtio", "nic": "virtio",
-            "root": "ext4", "console": "ttyS0", "user": "debian", "datasources": ["NoCloud"]}},
+        "boot": {"b": boot, "arm": {**boot, "firmware": ["uefi"]}},
         "image": [{"cell": CELL, **entry, "pinned": pinned},
                   {"cell": "debian-10/x86_64", **entry, "pinned": pinned},
-                  {"cell": "debian-forky/aarch64", **entry, "format": "iso",
+                  {"cell": "debian-forky/aarch64", **entry, "format": "iso", "boot": "arm",
                    "latest": {"url": server.url + "/new"}}],
     }  # fmt: skip
     (folder / "debian.toml").write_text(dump(doc))
@@ -50,6 +50,30 @@ def row(call: Call, cell: str, *words: str) -> dict[str, str]:
     (one,) = rows
     found: dict[str, str] = one
     return found
+
+
+def test_of_an_image_alone_there_is_a_row(known: Path, call: Call) -> None:
+    cell = "debian-10/x86_64"
+    found = row(call, cell)
+    assert (found["status"], found["reason"]) == ("unreachable", IMAGE_ALONE)
+    everything = json.loads(call("matrix", "--json").stdout)
+    assert [one["cell"] for one in everything].count(cell) == 1
+    assert [one["cell"] for one in everything].count(CELL) == 1
+    assert f"harness image fetch {cell}\n" in call("image", "verify", cell).stderr
+    assert f"harness image build {CELL}\n" in call("image", "verify", CELL).stderr
+    for words in (["shell", cell], ["image", "build", cell], ["explain", "P15", "--cell", cell],
+                  ["run", "--cell", cell], ["run", "--distro", "debian-10", "--engine-version",
+                   "20.10.24"]):  # fmt: skip
+        said = call(*words)
+        assert said.exit_code == 4, said.output
+        assert IMAGE_ALONE in said.stderr
+
+
+def test_an_empty_catalogue(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(catalogue.VARIABLE, str(tmp_path))
+    said = call("image", "check")
+    assert said.exit_code == 4
+    assert said.stderr == f"harness: the catalogue is empty: {tmp_path}\n"
 
 
 def test_from_the_catalogue_to_a_verified_image(known: Path, call: Call, disk: bytes) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.distros.base import S390X
+
 ROOT = Path(__file__).parents[3]
 COMMANDS = ["matrix", "image list --upstream", "trait list", "bug list", "doctor", "claims"]
 
@@ -48,6 +50,14 @@ def test_nothing_is_cut_off(command: str, columns: int, tmp_path: Path) -> None:
     assert "…" not in said
     if command == "matrix":
         assert max(map(len, said.splitlines())) <= columns
+
+
+def test_reasons_have_lines_of_their_own_on_a_narrow_one(tmp_path: Path) -> None:
+    said, _ = shown(["matrix", "--cell", "debian-12/s390x"], 40, tmp_path)
+    cell, status, *reason = said.splitlines()
+    assert (cell, status) == ("debian-12/s390x", "  unsupported")
+    words = " ".join(line.strip() for line in reason)
+    assert words == S390X
 
 
 def test_cells_are_whole_on_a_usual_terminal(tmp_path: Path) -> None:

@@ -56,17 +56,41 @@ def test_a_new_file_is_found_by_itself(
         sys.modules.pop("harness.distros.toy", None)
 
 
-def test_its_own_image_is_catalogued_or_something_else_is_there(distro: Distro) -> None:
-    names = {upstream.name for upstream in catalogue.load_all().values()}
-    assert distro.id in names or distro.recipe or distro.twin is not None
-
-
 def test_it_has_what_can_be_booted(distro: Distro) -> None:
     if distro.recipe:
         assert recipe.load(distro.recipe).name == distro.id
-    else:
+    elif distro.twin is not None:
         assert schema.load(distro.id).name == distro.id
-        assert distro.twin is not None
+    else:
+        assert distro.id in {upstream.name for upstream in catalogue.load_all().values()}
+
+
+def test_only_declared_architectures_are_catalogued(distro: Distro) -> None:
+    entries = catalogue.load_all().values()
+    assert {one.arch for one in entries if one.name == distro.id} <= set(distro.arches)
+
+
+def test_a_distro_may_have_its_image_alone(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As AlmaLinux, of which there is an entry in the catalogue, and may be no twin."""
+    source = (ROOT / "harness/distros/centos.py").read_text()
+    source = re.sub(r"(?m)^    twin=\{.*?\},?\n", "", source, flags=re.DOTALL)
+    source = source.replace('name="centos"', 'name="alma"').replace('release="7"', 'release="9"')
+    (tmp_path / "alma.py").write_text(source)
+    monkeypatch.setattr("harness.distros.__path__", [str(tmp_path)])
+    all_distros.cache_clear()
+    try:
+        (alma,) = all_distros()
+        assert (alma.id, alma.twin) == ("alma-9", None)
+        test_it_has_what_can_be_booted(alma)
+        test_its_manager_and_its_architectures_are_known(alma)
+        test_it_has_the_hints_that_scenarios_run_everywhere(alma)
+        test_it_has_its_rows_in_the_matrix(alma, call)
+    finally:
+        monkeypatch.undo()
+        all_distros.cache_clear()
+        sys.modules.pop("harness.distros.alma", None)
 
 
 def test_its_manager_and_its_architectures_are_known(distro: Distro) -> None:

@@ -17,13 +17,14 @@ from tests.unit.packages.local import Here
 IMAGE = Image(
     "debian-12/x86_64", Path("disk.qcow2"), None, None, "", "sha256:0", "upstream", "", {}, ""
 )  # fmt: skip
-NO_NETWORK = "E: Failed to fetch http://deb.debian.org/debian/dists/bookworm/InRelease"
-NO_TRUST = "E: The repository 'http://deb.debian.org/debian bookworm InRelease' is not signed."
+NO_NETWORK = "E: Failed to fetch http://mirror.example/debian/dists/bookworm/InRelease"
+NO_TRUST = "E: The repository 'http://mirror.example/debian bookworm InRelease' is not signed."
 
 
 @pytest.fixture
 def apt_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(sourcing, "BUSYBOX_ALONE", "true")  # it is there
 
     def put(text: str) -> None:
         (tmp_path / "apt-get").write_text(f'#!/bin/sh\necho "{text}" >&2\nexit 100\n')
@@ -35,7 +36,7 @@ def apt_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
 def settle() -> str:
     log: list[str] = []
     guest: Any = SimpleNamespace(root=Here())
-    sourcing.settle(guest, IMAGE, "apt", log.append)
+    sourcing.settle(guest, IMAGE, "apt", Path("cache"), lambda _: None, log.append)
     return "\n".join(log)
 
 

@@ -276,9 +276,10 @@ def write(tmp_path: Path, signer: pysequoia.Tsk) -> Write:
     def write(
         form: str = "qcow2", *, tables: dict[str, Any] | None = None, **places: Any
     ) -> Upstream:
+        key = {"fingerprint": fingerprint(signer), "owner": "Toy", "obtain": "ask"}
         doc = {
             "distro": "toy",
-            "keys": {"toy": {"fingerprint": fingerprint(signer), "owner": "Toy", "obtain": "ask"}},
+            "keys": {"toy": key} if "signature" in places.get("latest", {}) else {},
             "boot": {"b": {
                 "firmware": ["bios"], "disk": "virtio", "seed": "virtio", "nic": "virtio",
                 "root": "ext4", "console": "ttyS0", "user": "toy", "datasources": ["NoCloud"]}},

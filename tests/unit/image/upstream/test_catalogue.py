@@ -204,6 +204,10 @@ IMAGE, LATEST, PINNED = ("image", 0), ("image", 0, "latest"), ("image", 0, "pinn
         ((*IMAGE, "end_of_life"), "2030-W01-1", "end_of_life '2030-W01-1' is not a date"),
         ((*IMAGE, "end_of_life"), "2030-02-30", "end_of_life '2030-02-30' is not a date"),
         ((*IMAGE, "unverified"), ["taste"], "unverified 'taste' is none of"),
+        ((*IMAGE, "unverified"), ["boot.foo"], "unverified 'boot.foo' is none of: boot.firmware"),
+        ((*IMAGE, "unverified"), ["latest.nonsense"], "'latest.nonsense' is none of: latest.url"),
+        ((*IMAGE, "unverified"), ["end_of_life.x"], "'end_of_life.x' is none of: boot, cell"),
+        ((*LATEST, "checksum", "name"), "a\n\x1b[31m", "name 'a\\n\\x1b[31m' is not one plain"),
         ((*PINNED, "digest"), "md5:" + "0" * 32, "digest 'md5:"),
         ((*PINNED, "digest"), SHA.upper(), "is not sha256: and 64"),
         ((*PINNED, "size"), 0, "size 0 is not a number of bytes from 1 to"),
@@ -243,6 +247,71 @@ def test_combinations_that_make_no_sense(tmp_path: Path) -> None:
     at(both, (*LATEST, "signature"))["form"] = "clearsigned"
     assert "form 'clearsigned' is for a checksum file" in refusal(tmp_path, dump(both))
     assert "there are two of it" in refusal(tmp_path, dump({**FULL, "image": FULL["image"] * 2}))
+
+
+BOOT = ("boot", "b")
+BEFORE = {"why": "w", "when": "before-boot"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({(*IMAGE, "cell"): "toy-1/aarch64"}, "firmware 'bios' is of x86_64 alone: no machine of"),
+        ({(*IMAGE, "cell"): "toy-1/s390x"}, "the harness does not know machines of s390x"),
+        ({(*BOOT, "root"): "xfs", ("fixes", "f"): {**BEFORE, "files": [{"path": "/etc/x"}]}},
+         "/etc/x cannot be put into a root of xfs before-boot"),
+        ({(*BOOT, "datasources"): ["Ec2"]}, "datasources has no NoCloud"),
+        ({(*BOOT, "datasources"): ["none"],
+          ("fixes", "f"): {**BEFORE, "files": [{"path": "/etc/x", "content": "Ec2"}]}},
+         "datasources has no NoCloud"),
+        ({(*PINNED, "url"): "https://h.example/d.ova"},
+         "format is qcow2, and the url https://h.example/d.ova ends in .ova"),
+        ({(*IMAGE, "format"): "ova", (*LATEST, "url"): "https://h.example/d.qcow2"},
+         "format is ova, and the url https://h.example/d.qcow2 ends in .qcow2"),
+        ({(*PINNED, "mirrors"): ["https://h.example/d.qcow2.xz"]}, "ends in .qcow2.xz"),
+        ({(*BOOT, "firmware"): ["bios", "bios"]}, "firmware: 'bios' is there twice"),
+        ({(*BOOT, "datasources"): ["NoCloud"] * 2}, "datasources: 'NoCloud' is there twice"),
+        ({(*IMAGE, "fixes"): ["f", "f"]}, "fixes: 'f' is there twice"),
+        ({(*IMAGE, "unverified"): ["boot", "boot"]}, "unverified: 'boot' is there twice"),
+        ({(*PINNED, "mirrors"): ["https://h.example/d"]},
+         "mirrors: 'https://h.example/d' is there twice"),
+        ({(*LATEST, "mirrors"): ["https://h.example/l"]},
+         "mirrors: 'https://h.example/l' is there twice"),
+        ({("keys", "other"): FULL["keys"]["k"]}, "[keys.other] is used by no image"),
+        ({("boot", "other"): FULL["boot"]["b"]}, "[boot.other] is used by no image"),
+        ({("fixes", "other"): FULL["fixes"]["f"]}, "[fixes.other] is used by no image"),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_together(
+    changes: dict[Path_, Any], said: str, tmp_path: Path
+) -> None:
+    doc = copy.deepcopy(FULL)
+    for path, value in changes.items():
+        at(doc, path[:-1])[path[-1]] = value
+    assert said in refusal(tmp_path, dump(doc))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {(*BOOT, "datasources"): ["Ec2"],
+         ("fixes", "f"): {**BEFORE, "files": [{"path": "/x", "content": "list: [NoCloud]"}]}},
+        {(*BOOT, "datasources"): ["none"], (*IMAGE, "format"): "iso"},
+        {(*BOOT, "firmware"): ["uefi"], (*IMAGE, "cell"): "toy-1/aarch64"},
+        {(*PINNED, "url"): "https://h.example/d.img"},
+        {(*PINNED, "url"): "https://h.example/d.tar.gz", (*IMAGE, "format"): "raw.tar.gz"},
+        {(*IMAGE, "unverified"): ["console", "boot.console", "latest.checksum", "pinned.size",
+                                  "latest.signature.key"]},
+    ],
+    ids=str,
+)
+def test_what_may_be(changes: dict[Path_, Any], tmp_path: Path) -> None:
+    doc = copy.deepcopy(FULL)
+    for path, value in changes.items():
+        at(doc, path[:-1])[path[-1]] = value
+    (tmp_path / "toy.toml").write_text(dump(doc))
+    assert len(catalogue.load_all(tmp_path)) == 1
 
 
 def test_one_distro_is_in_one_file(tmp_path: Path) -> None:

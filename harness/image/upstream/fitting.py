@@ -1,0 +1,58 @@
+"""What an entry of the catalogue and the tables that it names must have in common: each may be
+right, and a guest still never be entered, or the image refused after its whole download."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from harness.image.upstream import urls
+from harness.image.upstream.fixes import files
+from harness.image.upstream.schema import FORMATS, Boot, Entry, Fix
+from harness.matrix import EMULATOR_PACKAGES
+
+BIOS_ARCH = "x86_64"  # the one architecture that has it
+SEED = "NoCloud"  # what a guest's cloud-init has to look for
+
+
+def check(entry: Entry, boot: Boot, fixes: Sequence[Fix]) -> None:
+    """Raise ValueError, one line, for what cannot be."""
+    for said in _mistakes(entry, boot, fixes):
+        raise ValueError(f"{entry.cell}: {said}")
+
+
+def _mistakes(entry: Entry, boot: Boot, fixes: Sequence[Fix]) -> Iterator[str]:
+    arch = entry.cell.partition("/")[2]
+    if arch not in EMULATOR_PACKAGES:
+        yield f"the harness does not know machines of {arch}"
+    if arch != BIOS_ARCH and "bios" in boot.firmware:
+        yield f"firmware 'bios' is of {BIOS_ARCH} alone: no machine of {arch} has it"
+    written = files(fixes)
+    if written and boot.root != "ext4":
+        yield f"{written[0].path} cannot be put into a root of {boot.root} before-boot: ext4 alone"
+    told = any(SEED in file.content for file in written)
+    if SEED not in boot.datasources and not told and entry.format != "iso":
+        yield (f"datasources has no {SEED}, where guests are told who may enter: expected a fix"
+               " before-boot with a file that names it")  # fmt: skip
+    for place in (entry.pinned, entry.latest):
+        for url in (place.url, *place.mirrors) if place else ():
+            form = _form(urls.name(url))
+            if form not in ("", entry.format):
+                yield f"format is {entry.format}, and the url {url} ends in .{form}"
+    for field, values in (
+        ("firmware", boot.firmware), ("datasources", boot.datasources), ("fixes", entry.fixes),
+        ("unverified", entry.unverified),
+        *(("mirrors", (place.url, *place.mirrors)) for place in (entry.pinned, entry.latest)
+          if place),
+    ):  # fmt: skip
+        if twice := _twice(values):
+            yield f"{field}: {twice!r} is there twice"
+
+
+def _form(name: str) -> str:
+    """The format that a file's name speaks of; empty where it is none, or any of several."""
+    said = [form for form in FORMATS if name.lower().endswith(f".{form}")]
+    return max(said, key=len, default="")
+
+
+def _twice(values: Sequence[str]) -> str:
+    return next((one for one in values if values.count(one) > 1), "")

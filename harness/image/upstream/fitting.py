@@ -31,8 +31,8 @@ def _mistakes(entry: Entry, boot: Boot, fixes: Sequence[Fix]) -> Iterator[str]:
         yield f"{written[0].path} cannot be put into a root of {boot.root} before-boot: ext4 alone"
     told = any(SEED in file.content for file in written)
     if SEED not in boot.datasources and not told and entry.format != "iso":
-        yield (f"datasources has no {SEED}, where guests are told who may enter: expected a fix"
-               " before-boot with a file that names it")  # fmt: skip
+        yield (f"datasources has no {SEED}, by which guests learn who may enter, and none of the"
+               " fixes before-boot has files with it in their content")  # fmt: skip
     for place in (entry.pinned, entry.latest):
         for url in (place.url, *place.mirrors) if place else ():
             form = _form(urls.name(url))

@@ -33,7 +33,7 @@ class Root:
 
 def booted(root: Root, scale: float) -> None:
     console = SimpleNamespace(fatal=lambda: "", path="console.log", tail=lambda: "")
-    machine: Any = SimpleNamespace(console=console, running=True)
+    machine: Any = SimpleNamespace(console=console, running=True, paused=False)
     guest = Guest("cell", machine, Access(None, "", "tester"), scale=scale)  # type: ignore[arg-type]
     guest._connections["root"] = root  # type: ignore[assignment]
     guest._connect = lambda *_: root  # type: ignore[assignment, method-assign]

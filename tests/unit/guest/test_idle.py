@@ -22,7 +22,7 @@ def guest(load: str) -> Guest:
         return f"{load} 0.80 0.90 1/99 1234"
 
     console = SimpleNamespace(fatal=lambda: "")
-    machine: Any = SimpleNamespace(console=console, running=True)
+    machine: Any = SimpleNamespace(console=console, running=True, paused=False)
     made = Guest("cell", machine, Access(None, "", "tester"), scale=0.01)  # type: ignore[arg-type]
     made._connections["root"] = SimpleNamespace(alive=True, read=read)  # type: ignore[assignment]
     return made

@@ -319,6 +319,7 @@ REST: tuple[Case, ...] = (
     ("M23", "debian_12", {}, "enters"),
     ("M23", "newest", {}, NA),
     ("M28", "debian_12", {}, "no answer"),
+    ("M27.elsewhere", "debian_12", {}, "answers"),
     ("M28", "debian_12", {"ping-group-range": "0 2147483647"}, "answers"),
     ("M28", "debian_12", {"ping-group-range": "1001 2000"}, "no answer"),
     ("M28.open", "debian_12", {}, "answers"),

@@ -226,3 +226,22 @@ def test_pasta_takes_the_place_of_a_missing_slirp4netns(debian_14: Facts) -> Non
     assert predict("M29", facts).value == "pasta"
     assert predict("M29.mtu", facts).value == 65520
     assert predict("M29.port_driver", facts).value == "implicit"
+
+
+@pytest.mark.parametrize(
+    ("stderr", "word"),
+    [
+        (
+            "The server probably has client authentication (--tlsverify) enabled; check your TLS "
+            'client certification settings: Get "https://127.0.0.1:2376/v1.24/version": remote '
+            "error: tls: bad certificate",
+            "refused",
+        ),
+        ("Cannot connect to the Docker daemon at tcp://127.0.0.1:2376. Is the docker daemon "
+         "running?", "unreachable"),
+        ("error during connect: context deadline exceeded", OTHERWISE),
+        ("x509: certificate signed by unknown authority", OTHERWISE),
+    ],
+)  # fmt: skip
+def test_why_nothing_came_over_tcp(stderr: str, word: str) -> None:
+    assert network.tcp_failure(stderr) == word

@@ -294,6 +294,9 @@ KERNEL: tuple[Case, ...] = (
 )
 
 REST: tuple[Case, ...] = (
+    ("M8.nft_start", "debian_12", {}, "starts"),
+    ("M8.nft_start", "debian_12", {"ip_tables-module": "available"}, "starts"),
+    ("M8.nft_start", "debian_12", {"iptables": "legacy"}, NA),
     ("P1", "debian_12", {}, "rootless"),
     ("P1", "debian_12", {"user-groups": "docker"}, "not rootless"),
     ("P1", "debian_12", {"privileged-binaries": "runc"}, "rootless"),

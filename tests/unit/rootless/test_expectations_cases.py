@@ -123,6 +123,9 @@ PORTS: tuple[Case, ...] = (
     ("M16.exit", "debian_12", {}, 0),
     ("M16.exit", "debian_11", {}, 0),
     ("M16.exit", "debian_12", {"rootlesskit-version": "0.14.1"}, 125),
+    ("M16.log", "debian_12", {}, "silent"),
+    ("M16.log", "debian_14", {}, "says so"),
+    ("M16.log", "debian_12", {"rootlesskit-version": "0.14.1"}, NA),
 )
 
 TOOL: tuple[Case, ...] = (

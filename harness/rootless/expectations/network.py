@@ -211,5 +211,8 @@ def _lxc(facts: Facts, value: str) -> Prediction:
 @rule("M29.named_by_version", source=f"{MANUAL}, 'Troubleshooting'")
 @needs_daemon
 def named(facts: Facts) -> Prediction:
-    """Whether `docker version` lists a component ``rootlesskit`` with its drivers."""
-    return Prediction(engine_at_least(facts, "23"), f"engine {facts.engine}")
+    """The network and the port driver of the component ``rootlesskit`` of `docker version`, or
+    ``no rootlesskit``."""
+    drivers = f"{network_driver(facts)} {port_driver(facts)}"
+    value = drivers if engine_at_least(facts, "23") else "no rootlesskit"
+    return Prediction(value, f"engine {facts.engine}")

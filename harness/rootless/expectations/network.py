@@ -158,9 +158,10 @@ promise("M27.no_certificate", "refused", "The same without a client certificate.
         source=TCP, guard=needs_daemon)
 promise("M27.wrong_ca", "refused", "The same with a client certificate of another CA.",
         source=TCP, guard=needs_daemon)
-promise("M15", "does not work",
+promise("M15", "attaching fails",
         "Two containers on an overlay network of a swarm of the one rootless node, one pinging "
-        "the other: ``works`` or ``does not work``, whatever error.",
+        "the other: ``works``, or the step that fails: ``swarm``, ``network``, ``attaching`` a "
+        "container, ``reaching`` it.",
         source=f"{MOBY}, 'Restrictions'")
 promise("M15.rootful_control", "works",
         "The same with the system's daemon as the node.",

@@ -294,12 +294,12 @@ KERNEL: tuple[Case, ...] = (
     ("M8", "debian_12", {"iptables": "legacy"}, "satisfied"),
     ("M8.without", "debian_14", {"iptables": "legacy"}, "missing: ip_tables"),
     ("M8.start", "debian_12", {"iptables": "legacy"}, "fails: ip_tables"),
-)
-
-REST: tuple[Case, ...] = (
     ("M8.nft_start", "debian_12", {}, "starts"),
     ("M8.nft_start", "debian_12", {"ip_tables-module": "available"}, "starts"),
     ("M8.nft_start", "debian_12", {"iptables": "legacy"}, NA),
+)
+
+REST: tuple[Case, ...] = (
     ("P1", "debian_12", {}, "rootless"),
     ("P1", "debian_12", {"user-groups": "docker"}, "not rootless"),
     ("P1", "debian_12", {"privileged-binaries": "runc"}, "rootless"),
@@ -319,13 +319,13 @@ REST: tuple[Case, ...] = (
     ("M13.profile", "debian_12", {}, "unconfined"),
     ("M19", "debian_12", {}, "/run/user/1000/docker.sock"),
     ("M20", "debian_12", {}, "~/.local/share/docker"),
+    ("M27.elsewhere", "debian_12", {}, "answers"),
     ("M21", "debian_12", {}, "/run/user/1000/docker"),
     ("M22", "debian_12", {}, "takes effect"),
     ("M22.wrong_path", "debian_12", {}, "no effect"),
     ("M23", "debian_12", {}, "enters"),
     ("M23", "newest", {}, NA),
     ("M28", "debian_12", {}, "no answer"),
-    ("M27.elsewhere", "debian_12", {}, "answers"),
     ("M28", "debian_12", {"ping-group-range": "0 2147483647"}, "answers"),
     ("M28", "debian_12", {"ping-group-range": "1001 2000"}, "no answer"),
     ("M28.open", "debian_12", {}, "answers"),
@@ -415,7 +415,7 @@ TRIALS: tuple[Case, ...] = (
     ("M25.no_session", "debian_12", {}, "systemd"),
     ("M25.no_session", "debian_12", V1, "none"),
     ("M25.no_session", "docker_19_03", {}, "none"),
-    ("M15", "debian_12", {}, "does not work"),
+    ("M15", "debian_12", {}, "attaching fails"),
     ("M15.rootful_control", "debian_12", {}, "works"),
     ("M30", "debian_12", {}, "measured"),
     ("M30", "debian_12", {"slirp4netns": "missing"}, NA),

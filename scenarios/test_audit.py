@@ -13,6 +13,8 @@ from harness.session.decide import Decider
 
 pytestmark = [pytest.mark.audit]
 
+WORD = "said inside"
+
 
 @pytest.mark.claims("P1", "R2", "R7", "R6", "D1", "D3", "D4", "M2", "R4")
 def test_rootless(guest: Guest, decide: Decider) -> None:
@@ -77,12 +79,16 @@ def _namespace_owner(seen: Look) -> str:
 
 @pytest.mark.claims("R1")
 def test_manage(docker: Docker, decide: Decider) -> None:
-    """A user without privileges creates, runs, stops and removes containers."""
+    """A user without privileges creates, runs, enters, stops and removes containers."""
     steps = {
         "create": docker("create", "--name", "made", IMAGE, "true", check=False),
         "run": docker("run", "-d", "--name", "running", IMAGE, *WAIT, check=False),
+        "exec": docker("exec", "running", "echo", WORD, check=False),
         "stop": docker("stop", "-t", "0", "running", check=False),
         "remove": docker("rm", "made", "running", check=False),
     }
-    done = " ".join(name for name, result in steps.items() if result.ok)
+    heard = steps["exec"].stdout.strip() == WORD
+    done = " ".join(
+        name for name, result in steps.items() if result.ok and (name != "exec" or heard)
+    )
     decide("R1", done, "\n".join(result.transcript for result in steps.values()))

@@ -13,32 +13,41 @@ from harness.session.decide import Decider
 
 pytestmark = [pytest.mark.cgroup]
 
-# Each prints the limit as the container's cgroup holds it (version 2, else version 1), and then
-# tries to exceed it.  What cannot fork any more must use the shell's own commands.
+# Prints the limit as the container's cgroup holds it: of version 2, else of version 1.  What cannot
+# fork any more must use the shell's own commands.
+LIMIT = """
+limit() {
+    found=max
+    for file; do
+        [ -r "/sys/fs/cgroup/$file" ] && { read -r found < "/sys/fs/cgroup/$file"; break; }
+    done
+    echo "limit $found"
+}
+"""
+LIMIT_OF = {
+    name: f"limit {file} {cgroup.FILES_V1[name]}\n" for name, (file, _) in cgroup.FILES.items()
+}
+# Each then tries to exceed it.
 MEMORY = """
-{ cat /sys/fs/cgroup/memory.max || cat /sys/fs/cgroup/memory/memory.limit_in_bytes || echo max
-} 2> /dev/null | sed 's/^/limit /'
 dd if=/dev/zero of=/dev/null bs=256M count=1
 echo "status $?"
 cat /sys/fs/cgroup/memory.events 2> /dev/null
 """
+# Of version 1 the file counts nanoseconds, and is what the kernel has for a container without a
+# cgroup of its own too: whose it then is can only be busier.
 CPU = """
-{ cat /sys/fs/cgroup/cpu.max || cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us || echo max
-} 2> /dev/null | sed 's/^/limit /'
 look() {
     read -r up rest < /proc/uptime
     echo "$1_uptime $up"
-    cat /sys/fs/cgroup/cpu.stat 2> /dev/null | sed "s/^/$1_/"
+    cd /sys/fs/cgroup
+    cat cpu.stat cpu/cpu.stat 2> /dev/null | sed "s/^/$1_/"
+    cat cpuacct/cpuacct.usage 2> /dev/null | sed "s/^/$1_usage_nsec /"
 }
 look before
 timeout 4 sh -c 'while :; do :; done'
 look after
 """
 PIDS = """
-for file in /sys/fs/cgroup/pids.max /sys/fs/cgroup/pids/pids.max; do
-    [ -r "$file" ] && { read -r limit < "$file"; break; }
-done
-echo "limit ${limit:-max}"
 bomb() {
     [ "$1" -gt 0 ] || { sleep 60; return; }
     bomb $(($1 - 1)) &
@@ -83,8 +92,14 @@ def limit_text(text: str) -> str:
 
 def run(docker: Docker, flag: str, script: str) -> tuple[Result, dict[str, str]]:
     """A container with one of the flags; no numbers where it did not start."""
+    script = LIMIT + LIMIT_OF[flag] + script
     result = docker.run(cgroup.FLAGS[flag], "busybox", "sh", "-c", script, check=False)
     return result, numbers(result)
+
+
+def limit_seen(result: Result, seen: dict[str, str]) -> str:
+    """The limit that the container's cgroup held, or why there was no container."""
+    return limit_text(seen["limit"]) if "limit" in seen else cgroup.refusal(result.stderr)
 
 
 @pytest.mark.claims("P17.memory", "P17.memory_max")
@@ -92,7 +107,7 @@ def test_memory(docker: Docker, decide: Decider) -> None:
     """What a container allocates beyond --memory gets it killed."""
     result, seen = run(docker, "memory", MEMORY)
     if "status" not in seen:
-        effect = "error"
+        effect = cgroup.refusal(result.stderr)
     elif seen["status"] == "0":
         effect = "ignored"
     elif seen["status"] == str(KILLED) and int(seen.get("oom_kill", 0)) > 0:
@@ -100,7 +115,7 @@ def test_memory(docker: Docker, decide: Decider) -> None:
     else:
         effect = f"status {seen['status']}, {seen.get('oom_kill', 'no')} kills"
     decide("P17.memory", effect, result)
-    decide("P17.memory_max", limit_text(seen["limit"]) if seen else "error", result)
+    decide("P17.memory_max", limit_seen(result, seen), result)
 
 
 @pytest.mark.claims("P17.cpus", "P17.cpu_max")
@@ -111,16 +126,27 @@ def test_cpus(docker: Docker, decide: Decider) -> None:
     """
     result, seen = run(docker, "cpu", CPU)
     evidence = result.transcript
+    used = _used(seen)
     if "after_uptime" not in seen:
-        effect = "error"
+        effect = cgroup.refusal(result.stderr)
+    elif not used:
+        effect = "nobody counted the time used"
     else:
-        used = (_number(seen, "after_usage_usec") - _number(seen, "before_usage_usec")) / 1e6
         ratio = used / (_number(seen, "after_uptime") - _number(seen, "before_uptime"))
         throttled = _number(seen, "after_nr_throttled") > 0
         effect = "enforced" if throttled and ratio <= QUOTA * 1.3 else "ignored"
         evidence += f"\n{ratio:.2f} processors used, {'' if throttled else 'not '}throttled"
     decide("P17.cpus", effect, evidence)
-    decide("P17.cpu_max", limit_text(seen["limit"]) if seen else "error", result)
+    decide("P17.cpu_max", limit_seen(result, seen), result)
+
+
+def _used(seen: dict[str, str]) -> float:
+    """Seconds of processor time between the two looks; 0 where no file tells."""
+    for unit, second in (("usec", 1e6), ("nsec", 1e9)):
+        if f"after_usage_{unit}" in seen:
+            name = f"usage_{unit}"
+            return (_number(seen, f"after_{name}") - _number(seen, f"before_{name}")) / second
+    return 0
 
 
 def _number(seen: dict[str, str], name: str) -> float:
@@ -137,7 +163,7 @@ def test_pids(docker: Docker, decide: Decider) -> None:
     refused = result.stderr.count(CANNOT_FORK)
     evidence = f"$ {PIDS_RUN}\n{result.stdout.strip()}\n{refused} times: {CANNOT_FORK}"
     if "most" not in seen:
-        effect = "error"
+        effect = cgroup.refusal(result.stderr)
     elif int(seen["most"]) > PIDS_COUNTED:
         effect = "ignored"
     else:
@@ -147,7 +173,7 @@ def test_pids(docker: Docker, decide: Decider) -> None:
         effect += ", and the daemon is gone"
     text = f"{evidence}\n{alive.transcript}" if seen else result.transcript
     decide("P17.pids", effect, text)
-    decide("P17.pids_max", limit_text(seen["limit"]) if seen else "error", text)
+    decide("P17.pids_max", limit_seen(result, seen), text)
 
 
 @pytest.mark.claims("P17.cgroup_version", "M12", "M12.top", "P18")
@@ -170,16 +196,14 @@ def test_own_cgroup(guest: Guest, docker: Docker, decide: Decider) -> None:
 
     top = docker("top", container, check=False)
     listed = top.ok and "sleep 600" in top.stdout
-    decide("M12.top", "works" if listed else "fails", top)
+    decide("M12.top", "works" if listed else cgroup.top_failure(top.stderr), top)
 
     if words[-1] != "none":
         decide("P18", f"the cgroup driver is {words[-1]}", version)
         return
-    files = "for file; do cat /sys/fs/cgroup/$file 2> /dev/null || echo max; done"
-    names = [name for name, _ in cgroup.FILES.values()]
-    result = docker.run(
-        *cgroup.FLAGS.values(), "busybox", "sh", "-c", files, "sh", *names, check=False
-    )
-    limits = {limit_text(line) for line in result.stdout.splitlines()}
-    ignored = result.ok and limits == {"unlimited"}
+    script = LIMIT + "".join(LIMIT_OF.values())
+    result = docker.run(*cgroup.FLAGS.values(), "busybox", "sh", "-c", script, check=False)
+    lines = [line.split(maxsplit=1) for line in result.stdout.splitlines()]
+    limits = [limit_text(line[-1]) for line in lines]
+    ignored = result.ok and limits == ["unlimited"] * len(LIMIT_OF)
     decide("P18", "ignored" if ignored else f"exit {result.exit_status}, {limits}", result)

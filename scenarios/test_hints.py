@@ -144,5 +144,5 @@ def with_cpus(guest: Guest, said: str) -> tuple[str, str]:
     )
     evidence = f"{said}\n{result.transcript}"
     if not result.ok:
-        return "error", evidence
+        return cgroup.refusal(result.stderr), evidence
     return ("enforced" if result.stdout.strip() == wanted else "ignored"), evidence

@@ -84,21 +84,36 @@ def test_max_user_namespaces(guest: Guest, distro: Distro, decide: Decider) -> N
     ask(guest, decide, ("M9",), CURED, said)
 
 
+def unloaded(guest: Guest, decide: Decider) -> bool:
+    """Whether legacy iptables's modules could be taken out; if not, the claims are decided so."""
+    removed = guest.root.sh(
+        'PATH=$PATH:/usr/sbin modprobe -r "$@"', *reversed(MODULES), check=False
+    )
+    if not guest.root.run("test", "-d", "/sys/module/ip_tables", check=False).ok:
+        return True
+    for key in decide.context.keys:  # a firewall's rules hold it
+        decide.not_applicable(key, f"ip_tables is in use: {removed.stderr.strip()}")
+    return False
+
+
 @pytest.mark.claims("M8.without", "M8.start", "M8")
 def test_iptables_modules(guest: Guest, distro: Distro, decide: Decider) -> None:
     """Legacy iptables needs its modules loaded from outside; loading them is the cure."""
     if not applies(guest, decide, *decide.context.keys):
         return
-    names = " ".join(reversed(MODULES))
-    removed = guest.root.sh(
-        'PATH=$PATH:/usr/sbin modprobe -r "$@"', *names.split(), check=False
-    )
-    if guest.root.run("test", "-d", "/sys/module/ip_tables", check=False).ok:
-        for key in decide.context.keys:  # a firewall's rules hold it
-            decide.not_applicable(key, f"ip_tables is in use: {removed.stderr.strip()}")
+    if not unloaded(guest, decide):
         return
     ask(guest, decide, ("M8",), BROKEN)
     (hint, *_) = distro.hints_for("ip_tables-module")
     said = cure(guest, distro, hint.name)
     seen = attempt.check(guest)
     decide("M8", seen.outcome, f"{said}\n{seen.evidence}")
+
+
+@pytest.mark.claims("M8.nft_start")
+def test_nft_needs_no_modules(guest: Guest, decide: Decider) -> None:
+    """Where iptables is nft's, the daemon starts without the modules of the legacy one."""
+    if not applies(guest, decide, "M8.nft_start") or not unloaded(guest, decide):
+        return
+    seen = attempt.begin(guest)
+    decide("M8.nft_start", seen.outcome, seen.evidence)

@@ -46,7 +46,10 @@ def test_stack(guest: Guest, docker: Docker, decide: Decider) -> None:
     """slirp4netns is the stack where it is installed, with an MTU and a port driver to match."""
     arguments = kit.arguments(guest)
     named, version = component(docker)
-    decide("M29.named_by_version", named is not None, version)
+    told = "no rootlesskit"
+    if named is not None:
+        told = " ".join(named.get(name, "none") for name in ("NetworkDriver", "PortDriver"))
+    decide("M29.named_by_version", told, version)
     net = kit.option(arguments, "net")
     if named is not None:
         net = named.get("NetworkDriver", net)

@@ -24,19 +24,20 @@ STACK = "10.0.2.100"  # slirp4netns gives it to the namespace of the daemon
 
 def attaches(docker: Docker, address: str) -> tuple[str, str]:
     """Make a swarm and an overlay network in it, and let one container on it ping another:
-    ``works`` or ``does not work``, and what was tried."""
-    steps = (
-        ("swarm", "init", "--advertise-addr", address),
-        ("network", "create", "--driver", "overlay", "--attachable", NETWORK),
-        ("run", "-d", "--name", PEER, "--network", NETWORK, engine.IMAGE, "sleep", "600"),
-        ("run", "--name", "asker", "--network", NETWORK, engine.IMAGE, "ping", "-c", "3", PEER),
-    )
+    ``works`` or the step that fails, and what was tried."""
+    on_it = ("--network", NETWORK, engine.IMAGE)
+    steps = {
+        "swarm": ("swarm", "init", "--advertise-addr", address),
+        "network": ("network", "create", "--driver", "overlay", "--attachable", NETWORK),
+        "attaching": ("run", "-d", "--name", PEER, *on_it, "sleep", "600"),
+        "reaching": ("run", "--name", "asker", *on_it, "ping", "-c", "3", PEER),
+    }
     transcript = ""
-    for words in steps:
+    for step, words in steps.items():
         result = patiently(docker, *words)
         transcript += re.sub(r"--token \S+", "--token TOKEN", f"{result.transcript}\n")
         if not result.ok:
-            return "does not work", transcript
+            return f"{step} fails", transcript
     return "works", transcript
 
 

@@ -44,7 +44,12 @@ def test_directories(guest: Guest, docker: Docker, decide: Decider) -> None:
     decide("M19", " ".join(sockets) if sockets and there.ok else "none", found)
 
     root = docker("info", "--format", "{{.DockerRootDir}}")
-    decide("M20", paths.data_root(root.stdout.strip(), home_of(guest), guest.facts), root)
+    path = root.stdout.strip()
+    named = paths.data_root(path, home_of(guest), guest.facts)
+    place = guest.user.run("stat", "-c", "%U %F", path, check=False)
+    kept = place.stdout.strip() == f"{guest.access.user} directory"
+    evidence = f"{root.transcript}\n{place.transcript}"
+    decide("M20", named if kept else f"{named}, which is no directory of the user's", evidence)
 
     command = guest.root.sh(CONTAINERD, guest.access.user, check=False)
     words = command.stdout.split("\n")

@@ -6,7 +6,9 @@ import pytest
 
 from harness.guest.guest import Guest
 from harness.guest.session import Result
-from harness.rootless import engine
+from harness.rootless import cable, engine
+from harness.rootless.expectations import network
+from harness.rootless.expectations.model import OTHERWISE
 from harness.session.decide import Decider
 
 pytestmark = [pytest.mark.network, pytest.mark.state("prepared")]
@@ -14,9 +16,13 @@ pytestmark = [pytest.mark.network, pytest.mark.state("prepared")]
 PORT = "2376"
 PUBLISH = {"DOCKERD_ROOTLESS_ROOTLESSKIT_FLAGS": f"-p 0.0.0.0:{PORT}:{PORT}/tcp"}
 
+# A firewall is for P15.elsewhere to tell.
+LET_IN = 'PATH=$PATH:/usr/sbin; iptables -I INPUT -p tcp --dport "$1" -j ACCEPT'
+
 # Two authorities, a server and a client of the first, a client of the second.
 CERTIFICATES = r"""
 set -e
+near=$1
 mkdir -p "$HOME/tls"; cd "$HOME/tls"
 key() { openssl ecparam -name prime256v1 -genkey -noout -out "$1.key"; }
 authority() {
@@ -25,7 +31,7 @@ authority() {
 }
 signed() {
     key "$1"
-    printf 'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=%s\n' "$3" > "$1.ext"
+    printf 'subjectAltName=IP:127.0.0.1,IP:%s\nextendedKeyUsage=%s\n' "$near" "$3" > "$1.ext"
     openssl req -new -key "$1.key" -subj "/CN=$1" |
         openssl x509 -req -CA "$2.pem" -CAkey "$2.key" -CAcreateserial -days 2 \
             -extfile "$1.ext" -out "$1.pem"
@@ -49,28 +55,34 @@ def serve(guest: Guest, tls: str, env: dict[str, str]) -> None:
     engine.wait_for_daemon(guest)
 
 
-def ask(guest: Guest, tls: str, certificate: str) -> Result:
-    """``docker version`` over TCP, with the client certificate of that name or with none."""
+def ask(guest: Guest, tls: str, certificate: str, *, elsewhere: bool = False) -> Result:
+    """``docker version`` over TCP, with the client certificate of that name or with none; from
+    *elsewhere* than the machine itself."""
     options = ["--tlsverify", f"--tlscacert={tls}/ours.pem"]
     if certificate:
         options += [f"--tlscert={tls}/{certificate}.pem", f"--tlskey={tls}/{certificate}.key"]
-    return guest.user.run(
-        "docker", "-H", f"tcp://127.0.0.1:{PORT}", *options, "version", check=False
-    )
+    host = cable.NEAR if elsewhere else "127.0.0.1"
+    words = ("docker", "-H", f"tcp://{host}:{PORT}", *options, "version")
+    if elsewhere:
+        return guest.root.run(*cable.ELSEWHERE, *words, check=False)
+    for _ in range(3):  # the server's alert may come later than the end of the connection
+        answer = guest.user.run(*words, check=False)
+        if outcome(answer) != OTHERWISE:
+            break
+    return answer
 
 
 def outcome(result: Result) -> str:
-    if result.ok:
-        return "answers"
-    unreachable = "Cannot connect" in result.stderr or "connection refused" in result.stderr
-    return "unreachable" if unreachable else "refused"
+    return "answers" if result.ok else network.tcp_failure(result.stderr)
 
 
-@pytest.mark.claims("M27.unpublished", "M27", "M27.no_certificate", "M27.wrong_ca")
+@pytest.mark.claims("M27.unpublished", "M27", "M27.elsewhere", "M27.no_certificate",
+                    "M27.wrong_ca")  # fmt: skip
 def test_tls(guest: Guest, decide: Decider) -> None:
     """The port has to be published by RootlessKit, and only a client of the right authority
-    is served."""
-    made = guest.user.sh(CERTIFICATES, check=False)
+    is served, on the machine and elsewhere."""
+    cable.lay(guest)
+    made = guest.user.sh(CERTIFICATES, cable.NEAR, check=False)
     assert made.ok, made.transcript
     tls = made.stdout.strip().splitlines()[-1]
     serve(guest, tls, {})
@@ -82,3 +94,6 @@ def test_tls(guest: Guest, decide: Decider) -> None:
     ):  # fmt: skip
         answer = ask(guest, tls, certificate)
         decide(key, outcome(answer), answer)
+    hole = guest.root.sh(LET_IN, PORT, check=False)
+    answer = ask(guest, tls, "client", elsewhere=True)
+    decide("M27.elsewhere", outcome(answer), f"{hole.transcript}\n{answer.transcript}")

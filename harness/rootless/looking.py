@@ -29,6 +29,14 @@ class Look:
     def verdict(self) -> str:
         return self.report.verdict
 
+    def verdict_as(self, uid: int) -> str:
+        """The verdict on a container that was to run as *uid*: of one that does not, it would be
+        no news."""
+        uids = sorted(set(self.evidence.init.uids))
+        if uids == [uid]:
+            return self.verdict
+        return f"{self.verdict}, and the container runs as {' '.join(map(str, uids))}"
+
     @property
     def daemons(self) -> tuple[Process, ...]:
         return tuple(p for p in self.evidence.processes if p.executable.name == "dockerd")

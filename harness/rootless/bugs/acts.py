@@ -13,8 +13,6 @@ SBIN = "PATH=$PATH:/usr/sbin:/sbin; "
 STARTED = "^the daemon answers$"
 SATISFIED = r"^\[INFO\] Requirements are satisfied$"
 RAN = "^the container runs$"
-# runc 1.0.0-rc93 and 1.1: what follows differs with what systemd or the bus said.
-NO_UNIT = r"(unable to apply|applying) cgroup configuration"
 _END = """
 while pkill -x -u "$1" rootlesskit; do
     timeout 60 sh -c 'while pgrep -x -u "$1" rootlesskit > /dev/null; do sleep 0.2; done' sh "$1"

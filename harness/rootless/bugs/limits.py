@@ -7,6 +7,7 @@ from harness.packages import manager
 from harness.rootless import engine
 from harness.rootless.bugs import acts
 from harness.rootless.bugs.model import Bug, Case, add
+from harness.rootless.expectations import cgroup
 from harness.rootless.expectations.versions import kernel_at_least
 from harness.rootless.inducers import CannotInduce
 
@@ -120,7 +121,7 @@ add(Bug(
     trait="mount -o remount,hidepid=2 /proc",
     induce=acts.as_root("mount -o remount,hidepid=2 /proc"),
     attempt=acts.run_container(),
-    symptom=acts.NO_UNIT,
+    symptom=cgroup.NO_SCOPE,
     healthy=acts.RAN,
     cure=acts.as_root("mount -o remount,hidepid=0 /proc"),
     cured_by="hidepid=0",
@@ -138,7 +139,7 @@ add(Bug(
     trait="Delegate=memory pids for user@.service",
     induce=_keep_cpu,
     attempt=acts.run_container("--cpus=0.5"),
-    symptom=r"NanoCPUs can not be set|/cpu\.max: no such file or directory",
+    symptom=cgroup.NOT_DELEGATED,
     healthy=acts.RAN,
     cure=_delegate,
     cured_by="the manual's Delegate= drop-in, and a new login",

@@ -7,6 +7,7 @@ from harness.packages import manager
 from harness.rootless import engine, setuptool
 from harness.rootless.bugs import acts
 from harness.rootless.bugs.model import Bug, Case, add
+from harness.rootless.expectations import cgroup
 from harness.rootless.inducers import CannotInduce
 
 SESSION_BUS = "dbus-user-session"
@@ -86,7 +87,7 @@ add(Bug(
     trait=f"{SESSION_BUS} removed, and a new login",
     induce=_remove_bus,
     attempt=acts.run_container(),
-    symptom=acts.NO_UNIT,
+    symptom=cgroup.NO_SCOPE,
     healthy=acts.RAN,
     cure=_install_bus,
     cured_by=f"{SESSION_BUS}, and a new login",

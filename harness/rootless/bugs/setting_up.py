@@ -69,7 +69,7 @@ add(Bug(
     trait="the package's own layout, without this project's repair",
     induce=_own_layout,
     attempt=_install,
-    symptom=r"/docker: (not found|No such file)",
+    symptom=r"/contrib/docker: (not found|No such file)",
     healthy=r"^\[INFO\] Installed docker\.service successfully",
     cure=_repair,
     cured_by="links to the tools in /usr/bin",

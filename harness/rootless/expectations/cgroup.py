@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from harness.guest.facts import Facts
 from harness.rootless.expectations.derive import cgroup_driver, limit
-from harness.rootless.expectations.model import Prediction, not_applicable, rule
+from harness.rootless.expectations.model import OTHERWISE, Prediction, not_applicable, rule
 from harness.rootless.expectations.sources import MANUAL, MOBY, PHOTON
 from harness.rootless.expectations.start import needs_daemon, needs_engine
 from harness.rootless.traits import assume
@@ -16,8 +18,34 @@ FILES = {
     "cpu": ("cpu.max", "50000 100000"),
     "pids": ("pids.max", "50"),
 }
+# The same files where the hierarchy is of version 1, below /sys/fs/cgroup.
+FILES_V1 = {
+    "memory": "memory/memory.limit_in_bytes",
+    "cpu": "cpu/cpu.cfs_quota_us",
+    "pids": "pids/pids.max",
+}
 ASPECTS = {"memory": "memory", "cpu": "cpus", "pids": "pids"}
 LIMITS = f"{PHOTON}, 'Limitations'; {MANUAL}, 'Limiting resources'"
+
+# What `docker run` says where a limit's controller is not the user's (dockerd, runc 1.2 and newer),
+# where nobody gives the container a scope (runc 1.0.0-rc93 and 1.1: what follows differs with what
+# systemd or the bus said), and what `docker top` says where the container has no cgroup.
+NOT_DELEGATED = r"NanoCPUs can not be set|/cpu\.max: no such file or directory"
+NO_SCOPE = r"(unable to apply|applying) cgroup configuration"
+NO_CGROUP = r"(getting|unable to get) all container pids"
+
+
+def refusal(stderr: str) -> str:
+    """Why `docker run` with a limit failed, in the words of :func:`derive.limit`; OTHERWISE for
+    whatever no document speaks of."""
+    if re.search(NOT_DELEGATED, stderr):
+        return "error"
+    return "no container" if re.search(NO_SCOPE, stderr) else OTHERWISE
+
+
+def top_failure(stderr: str) -> str:
+    """Why `docker top` failed, in the words of M12.top."""
+    return "fails" if re.search(NO_CGROUP, stderr) else OTHERWISE
 
 
 def _because(facts: Facts) -> str:
@@ -37,16 +65,18 @@ def _limit_rules(controller: str) -> None:
         return Prediction(limit(facts, controller), _because(facts))
 
     def content(facts: Facts) -> Prediction:
-        values = {"enforced": text, "ignored": "unlimited", "error": "error"}
-        return Prediction(values[limit(facts, controller)], _because(facts))
+        found = limit(facts, controller)
+        values = {"enforced": text, "ignored": "unlimited"}
+        return Prediction(values.get(found, found), _because(facts))
 
     effect.__doc__ = (
         f"A container with {FLAGS[controller]} that tries to exceed it: ``enforced``, "
-        "``ignored`` (it runs, the limit has no effect) or ``error`` (`docker run` fails)."
+        "``ignored`` (it runs, the limit has no effect), ``error`` (`docker run` fails as the "
+        "controller is not there) or ``no container`` (none gets a cgroup)."
     )
     content.__doc__ = (
         f"{name} in the container's cgroup with {FLAGS[controller]}: the text, ``unlimited`` "
-        "(max, or no such file), or ``error`` where `docker run` fails."
+        "(max, or no such file), or as before where `docker run` fails."
     )
     rule(f"P17.{aspect}", source=LIMITS)(needs_daemon(effect))
     rule(f"P17.{name.replace('.', '_')}", source=LIMITS)(needs_daemon(content))
@@ -107,8 +137,8 @@ def cgroups(facts: Facts) -> Prediction:
 @rule("M12.top", source=f"{MOBY}, 'Restrictions'")
 @needs_daemon
 def top(facts: Facts) -> Prediction:
-    """`docker top CONTAINER`: ``works`` if it exits 0 and lists the process, else ``fails``.
-    (Measured with the systemd driver only; without one it is the document's word.)"""
+    """`docker top CONTAINER`: ``works`` if it exits 0 and lists the process, ``fails`` if it finds
+    no cgroup (NO_CGROUP)."""
     works = cgroup_driver(facts) == "systemd"
     return Prediction("works" if works else "fails", _because(facts))
 

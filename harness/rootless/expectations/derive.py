@@ -66,11 +66,12 @@ def cgroup_driver(facts: Facts) -> str:
 
 
 def limit(facts: Facts, controller: str) -> str:
-    """What becomes of a limit: ``enforced``, ``ignored`` (exit 0 all the same) or ``error``."""
+    """What becomes of a limit: ``enforced``, ``ignored`` (exit 0 all the same), ``error`` (the
+    controller is missing) or ``no container``."""
     if cgroup_driver(facts) != "systemd":
         return "ignored"
     if not facts.user_session:
-        return "error"  # nobody to ask for a scope: no container starts
+        return "no container"  # nobody to ask for a scope
     if controller in facts.delegated:
         return "enforced"
     return "error" if controller == "cpu" else "ignored"

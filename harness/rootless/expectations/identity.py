@@ -106,7 +106,7 @@ promise("D3", "own user namespace", "dockerd's user namespace against PID 1's, a
 promise("D4", "owner is the user", "The owner (NS_GET_OWNER_UID) of each user namespace from the "
         "container's up to the initial one: ``owner is the user`` if none is 0.",
         source=f"{MANUAL}, 'How it works'")
-promise("R1", "create run stop remove", "Which of these an unprivileged user can do to a "
+promise("R1", "create run exec stop remove", "Which of these an unprivileged user can do to a "
         "container, in this order.", source=f"{HOME}, definition")
 promise("R3", "not rootless", "The audit's verdict on `docker run --user 1000` of the rootful "
         "daemon.", source=f"{HOME}, definition")

@@ -186,7 +186,8 @@ def runs(facts: Facts) -> Prediction:
 @rule("P14.no_session", source=f"{PHOTON}, 'Usage'")
 @needs_engine
 def runs_without_session(facts: Facts) -> Prediction:
-    """`docker run` against a daemon started without a user session: ``runs`` or ``fails``."""
+    """`docker run` against a daemon started without a user session: ``runs``, or ``fails`` as
+    nobody gives the container a cgroup (cgroup.NO_SCOPE)."""
     driven = facts.cgroup == "v2" and facts.systemd > 0 and facts.engine_version >= (20, 10)
     return Prediction("fails" if driven else "runs",
                       f"cgroup {facts.cgroup}, systemd {facts.systemd}, no user session")

@@ -102,3 +102,13 @@ def start_without_modules(facts: Facts) -> Prediction:
     """Starting the daemon without ip_tables: ``fails: ip_tables``."""
     changed = assume(facts, {"ip_tables-module": "available"})
     return Prediction(start(changed), "iptables legacy, ip_tables not loaded")
+
+
+@rule("M8.nft_start", source=f"{HINTS}, openSUSE")
+@needs_engine
+def start_nft(facts: Facts) -> Prediction:
+    """The same with iptables-nft, which needs none of MODULES: ``starts``."""
+    if facts.iptables != "nft":
+        return not_applicable(f"iptables is {facts.iptables or 'none'}, not nft")
+    changed = assume(facts, {"ip_tables-module": "available"})
+    return Prediction(start(changed), "iptables nft, ip_tables not loaded")

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from harness.guest.facts import Facts
 from harness.results.model import Value
 
+OTHERWISE = "failed otherwise"  # observed, and never predicted: no document speaks of it
+
 
 @dataclass(frozen=True)
 class Prediction:

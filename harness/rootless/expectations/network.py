@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.guest.facts import Facts
 from harness.rootless.expectations.derive import may_bind, network_driver, port_driver
-from harness.rootless.expectations.model import Prediction, not_applicable, rule
+from harness.rootless.expectations.model import OTHERWISE, Prediction, not_applicable, rule
 from harness.rootless.expectations.promise import promise
 from harness.rootless.expectations.sources import MANUAL, MOBY
 from harness.rootless.expectations.start import (
@@ -19,6 +19,14 @@ from harness.rootless.traits import assume, trait
 STACKS = f"{MOBY}, 'Changing network stack'"
 TCP = f"{MANUAL}, 'Expose Docker API socket through TCP'"
 MTU_ASKED = 1300
+ALERT = "remote error: tls: "  # what a client says that the server has sent away
+
+
+def tcp_failure(stderr: str) -> str:
+    """Why a client gets no answer over TCP, in the words of M27."""
+    if "Cannot connect" in stderr or "connection refused" in stderr:
+        return "unreachable"
+    return "refused" if ALERT in stderr else OTHERWISE
 
 
 def _because(facts: Facts) -> str:
@@ -131,9 +139,17 @@ def ping_open(facts: Facts) -> Prediction:
 @needs_daemon
 def tcp(facts: Facts) -> Prediction:
     """The API over TLS on 2376 with a client certificate of the right CA, published through
-    DOCKERD_ROOTLESS_ROOTLESSKIT_FLAGS: ``answers`` or ``refused``."""
+    DOCKERD_ROOTLESS_ROOTLESSKIT_FLAGS: ``answers``, ``unreachable``, or ``refused`` with an alert
+    of TLS."""
     value = "answers" if may_bind(facts, 2376) else "refused"
     return Prediction(value, f"port 2376, port driver {port_driver(facts)}")
+
+
+@rule("M27.elsewhere", source=TCP)
+@needs_daemon
+def tcp_elsewhere(facts: Facts) -> Prediction:
+    """The same, asked by another machine: it is published on 0.0.0.0."""
+    return tcp(facts)
 
 
 promise("M27.unpublished", "unreachable", "The same without `-p 0.0.0.0:2376:2376/tcp`.",
@@ -142,9 +158,10 @@ promise("M27.no_certificate", "refused", "The same without a client certificate.
         source=TCP, guard=needs_daemon)
 promise("M27.wrong_ca", "refused", "The same with a client certificate of another CA.",
         source=TCP, guard=needs_daemon)
-promise("M15", "does not work",
+promise("M15", "attaching fails",
         "Two containers on an overlay network of a swarm of the one rootless node, one pinging "
-        "the other: ``works`` or ``does not work``, whatever error.",
+        "the other: ``works``, or the step that fails: ``swarm``, ``network``, ``attaching`` a "
+        "container, ``reaching`` it.",
         source=f"{MOBY}, 'Restrictions'")
 promise("M15.rootful_control", "works",
         "The same with the system's daemon as the node.",
@@ -195,5 +212,8 @@ def _lxc(facts: Facts, value: str) -> Prediction:
 @rule("M29.named_by_version", source=f"{MANUAL}, 'Troubleshooting'")
 @needs_daemon
 def named(facts: Facts) -> Prediction:
-    """Whether `docker version` lists a component ``rootlesskit`` with its drivers."""
-    return Prediction(engine_at_least(facts, "23"), f"engine {facts.engine}")
+    """The network and the port driver of the component ``rootlesskit`` of `docker version`, or
+    ``no rootlesskit``."""
+    drivers = f"{network_driver(facts)} {port_driver(facts)}"
+    value = drivers if engine_at_least(facts, "23") else "no rootlesskit"
+    return Prediction(value, f"engine {facts.engine}")

@@ -16,12 +16,13 @@ from harness.rootless.expectations.derive import (
 from harness.rootless.expectations.model import Prediction, not_applicable, rule
 from harness.rootless.expectations.sources import MANUAL, MOBY, PHOTON
 from harness.rootless.expectations.start import needs_containers
-from harness.rootless.expectations.versions import rootlesskit_at_least
+from harness.rootless.expectations.versions import engine_at_least, rootlesskit_at_least
 from harness.rootless.traits import assume, trait
 
 NETWORKING = f"{PHOTON}, 'Limitations'; {MANUAL}, 'Networking errors'"
 PRIVILEGED = f"{MANUAL}, 'Exposing privileged ports'"
 REFUSED = "cannot expose privileged port"  # what `docker run` then says
+UNSUPPORTED = r'protocol \\?"sctp4?\\?" is not supported by the RootlessKit port driver'
 REFUSED_EXIT = 126  # the client maps "permission denied" to it
 
 
@@ -128,3 +129,16 @@ def sctp(facts: Facts) -> Prediction:
 def sctp_exit(facts: Facts) -> Prediction:
     """The exit status of that command, with a container command that succeeds."""
     return Prediction(0 if rootlesskit_at_least(facts, "0.14.2") else 125, _sctp_because(facts))
+
+
+@rule("M16.log", source=f"{MOBY}, 'Restrictions'")
+@needs_containers
+def sctp_log(facts: Facts) -> Prediction:
+    """Whether the daemon's log then says that the protocol is not supported (UNSUPPORTED): ``says
+    so`` or ``silent``.  Before 28 that is said by rootlesskit-docker-proxy, to whom dockerd does
+    not listen (measured: 20.10.24)."""
+    if not rootlesskit_at_least(facts, "0.14.2"):
+        return not_applicable(f"the run itself fails: {_sctp_because(facts)}")
+    said = engine_at_least(facts, "28")
+    return Prediction("says so" if said else "silent",
+                      f"engine {facts.engine}, {_sctp_because(facts)}")

@@ -52,8 +52,8 @@ def rootful_profile(facts: Facts) -> Prediction:
     return Prediction("docker-default", f"engine {facts.engine}, rootful, AppArmor active")
 
 
-promise("M14", "does not work", "`docker checkpoint create` rootless, where the rootful daemon "
-        "can: ``does not work``, whatever error.", source=LIMITATIONS)
+promise("M14", "criu fails", "`docker checkpoint create` rootless, where the rootful daemon "
+        "can: ``criu fails``, whatever its error, or ``works``.", source=LIMITATIONS)
 promise("M24", True, "Whether `docker info`'s SecurityOptions have ``name=rootless``.",
         source=f"{MOBY}, 'Daemon'", guard=needs_daemon)
 promise("D19.rootless", True, "Whether `docker info`'s SecurityOptions have ``name=rootless``.",

@@ -11,6 +11,7 @@ import pytest
 from harness.rootless.audit import Evidence, audit
 from harness.rootless.audit.judge import NET_BIND_SERVICE, gains_privilege
 from harness.rootless.audit.model import Executable, Execution
+from harness.rootless.looking import Look
 
 DATA = Path(__file__).parent / "data"
 RECORDED = {
@@ -178,3 +179,16 @@ def test_the_report_is_json_and_prose() -> None:
     report = audit(evidence("userns-remap"))
     assert json.loads(json.dumps(report.to_json()))["verdict"] == "not rootless"
     assert "1 FAIL no process is root" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("run-user", "not rootless"),
+        ("setuid-runtime", "not rootless"),
+        ("docker-group", "not rootless, and the container runs as 0"),  # had it ignored --user
+    ],
+)
+def test_a_container_that_was_to_be_the_users(name: str, word: str) -> None:
+    seen = evidence(name)
+    assert Look(seen, audit(seen)).verdict_as(1000) == word

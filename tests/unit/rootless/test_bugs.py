@@ -231,6 +231,14 @@ def test_a_state_that_cannot_be_reached(debian_12: Facts) -> None:
     assert (report.verdict, report.steps) == (CANNOT, ())
 
 
+def test_docker_is_missed_beside_the_tool_only() -> None:
+    symptom = find("tool-beside-itself").symptom
+    directory = "/usr/share/docker.io/contrib"
+    said = f"{directory}/dockerd-rootless-setuptool.sh: 337: {directory}/docker: not found"
+    assert re.search(symptom, said)
+    assert not re.search(symptom, "sh: 1: /usr/bin/docker: not found")
+
+
 def test_the_line_of_a_symptom() -> None:
     assert line_of("b+", "aaa\n a bbb c \nccc") == "a bbb c"
     assert line_of("^ccc$", "aaa\nccc") == "ccc"

@@ -86,7 +86,8 @@ CGROUP: tuple[Case, ...] = (
     ("P17.memory", "photon_4", {}, "ignored"),
     ("P17.memory_max", "photon_4", {}, "unlimited"),
     ("P17.pids", "docker_19_03", {}, "ignored"),
-    ("P17.memory", "debian_12", {"user-session": "no"}, "error"),
+    ("P17.memory", "debian_12", {"user-session": "no"}, "no container"),
+    ("P17.cpu_max", "debian_11", {"user-session": "no"}, "no container"),
     ("P17.cgroup_version", "debian_12", {}, "2"),
     ("P17.cgroup_version", "photon_4", {}, "1"),
     ("P17.cgroup_version", "docker_19_03", {}, NA),
@@ -122,6 +123,9 @@ PORTS: tuple[Case, ...] = (
     ("M16.exit", "debian_12", {}, 0),
     ("M16.exit", "debian_11", {}, 0),
     ("M16.exit", "debian_12", {"rootlesskit-version": "0.14.1"}, 125),
+    ("M16.log", "debian_12", {}, "silent"),
+    ("M16.log", "debian_14", {}, "says so"),
+    ("M16.log", "debian_12", {"rootlesskit-version": "0.14.1"}, NA),
 )
 
 TOOL: tuple[Case, ...] = (
@@ -290,6 +294,9 @@ KERNEL: tuple[Case, ...] = (
     ("M8", "debian_12", {"iptables": "legacy"}, "satisfied"),
     ("M8.without", "debian_14", {"iptables": "legacy"}, "missing: ip_tables"),
     ("M8.start", "debian_12", {"iptables": "legacy"}, "fails: ip_tables"),
+    ("M8.nft_start", "debian_12", {}, "starts"),
+    ("M8.nft_start", "debian_12", {"ip_tables-module": "available"}, "starts"),
+    ("M8.nft_start", "debian_12", {"iptables": "legacy"}, NA),
 )
 
 REST: tuple[Case, ...] = (
@@ -312,6 +319,7 @@ REST: tuple[Case, ...] = (
     ("M13.profile", "debian_12", {}, "unconfined"),
     ("M19", "debian_12", {}, "/run/user/1000/docker.sock"),
     ("M20", "debian_12", {}, "~/.local/share/docker"),
+    ("M27.elsewhere", "debian_12", {}, "answers"),
     ("M21", "debian_12", {}, "/run/user/1000/docker"),
     ("M22", "debian_12", {}, "takes effect"),
     ("M22.wrong_path", "debian_12", {}, "no effect"),
@@ -329,8 +337,8 @@ REST: tuple[Case, ...] = (
     ("M29.without_slirp4netns", "debian_12", {}, "fails: network driver"),
     ("M29.without_slirp4netns", "newest", {}, "starts: gvisor-tap-vsock"),
     ("M29.old_slirp4netns", "debian_12", {}, "fails: network driver"),
-    ("M29.named_by_version", "debian_12", {}, False),
-    ("M29.named_by_version", "debian_13", {}, True),
+    ("M29.named_by_version", "debian_12", {}, "no rootlesskit"),
+    ("M29.named_by_version", "debian_13", {}, "slirp4netns builtin"),
     ("M31.with_entry", "debian_12", {}, NA),
     ("D19.seccomp", "debian_12", {}, "default"),
     ("D19.seccomp", "debian_13", {}, "builtin"),
@@ -407,7 +415,7 @@ TRIALS: tuple[Case, ...] = (
     ("M25.no_session", "debian_12", {}, "systemd"),
     ("M25.no_session", "debian_12", V1, "none"),
     ("M25.no_session", "docker_19_03", {}, "none"),
-    ("M15", "debian_12", {}, "does not work"),
+    ("M15", "debian_12", {}, "attaching fails"),
     ("M15.rootful_control", "debian_12", {}, "works"),
     ("M30", "debian_12", {}, "measured"),
     ("M30", "debian_12", {"slirp4netns": "missing"}, NA),

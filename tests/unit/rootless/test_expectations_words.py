@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from harness.guest.facts import Facts
-from harness.rootless.expectations import paths, predict, setuptool
+from harness.rootless.expectations import cgroup, network, paths, predict, setuptool
+from harness.rootless.expectations.model import OTHERWISE
 from harness.rootless.expectations.requirements import docker_beside_tool, missing_in
 from harness.rootless.expectations.start import reason_in
 from harness.rootless.expectations.versions import (
@@ -175,9 +176,72 @@ def test_confinement(label: str, word: str) -> None:
     assert confinement(label) == word
 
 
+# of docker.io 20.10.5 and 20.10.24, and of 28.5.2
+NO_CONTROLLER = (
+    "docker: Error response from daemon: NanoCPUs can not be set, as your kernel does not support "
+    "CPU CFS scheduler or the cgroup is not mounted.\nSee 'docker run --help'.",
+    "docker: Error response from daemon: failed to create task for container: OCI runtime create "
+    "failed: runc create failed: unable to start container process: error during container init: "
+    "error setting cgroup config for procHooks process: openat2 "
+    "/sys/fs/cgroup/user.slice/docker-1c66670faaca.scope/cpu.max: no such file or directory",
+)
+# of 20.10.24, and of 20.10.5
+NO_SCOPE = (
+    "docker: Error response from daemon: failed to create shim task: OCI runtime create failed: "
+    "runc create failed: unable to start container process: unable to apply cgroup configuration: "
+    'unable to start unit "docker-1c66670faaca.scope"',
+    "docker: Error response from daemon: OCI runtime create failed: container_linux.go:377: "
+    "starting container process caused: process_linux.go:340: applying cgroup configuration for "
+    "process caused: read unix @->/run/systemd/private: read: connection reset by peer: unknown.",
+)
+
+
+@pytest.mark.parametrize(
+    ("stderr", "word"),
+    [
+        *((said, "error") for said in NO_CONTROLLER),
+        *((said, "no container") for said in NO_SCOPE),
+        ("unknown flag: --cpus\nSee 'docker run --help'.", OTHERWISE),
+        ("Unable to find image 'busybox:latest' locally", OTHERWISE),
+        ("", OTHERWISE),
+    ],
+)
+def test_why_a_container_with_a_limit_failed(stderr: str, word: str) -> None:
+    assert cgroup.refusal(stderr) == word
+
+
+def test_why_top_failed() -> None:
+    without = (
+        "Error response from daemon: runc did not terminate successfully: exit status 1: "
+        "container_linux.go:186: getting all container pids from cgroups caused: lstat : no such "
+        "file or directory\n: unknown"
+    )
+    assert cgroup.top_failure(without) == "fails"
+    assert cgroup.top_failure("Cannot connect to the Docker daemon") == OTHERWISE
+
+
 def test_pasta_takes_the_place_of_a_missing_slirp4netns(debian_14: Facts) -> None:
     binaries = {**debian_14.binaries, "pasta": debian_14.binaries["slirp4netns"]}
     facts = replace(debian_14, binaries={**binaries, "slirp4netns": None})
     assert predict("M29", facts).value == "pasta"
     assert predict("M29.mtu", facts).value == 65520
     assert predict("M29.port_driver", facts).value == "implicit"
+
+
+@pytest.mark.parametrize(
+    ("stderr", "word"),
+    [
+        (
+            "The server probably has client authentication (--tlsverify) enabled; check your TLS "
+            'client certification settings: Get "https://127.0.0.1:2376/v1.24/version": remote '
+            "error: tls: bad certificate",
+            "refused",
+        ),
+        ("Cannot connect to the Docker daemon at tcp://127.0.0.1:2376. Is the docker daemon "
+         "running?", "unreachable"),
+        ("error during connect: context deadline exceeded", OTHERWISE),
+        ("x509: certificate signed by unknown authority", OTHERWISE),
+    ],
+)  # fmt: skip
+def test_why_nothing_came_over_tcp(stderr: str, word: str) -> None:
+    assert network.tcp_failure(stderr) == word

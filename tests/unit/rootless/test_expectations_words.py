@@ -149,6 +149,11 @@ def test_instructions_are_read() -> None:
             "100000 65536] failed: newuidmap: write to uid_map failed: Operation not permitted",
             "newuidmap",
         ),
+        (
+            "failed to start daemon: Error initializing network controller: error obtaining "
+            "controller instance: failed to create NAT chain DOCKER: Iptables not found",
+            "iptables",
+        ),
         ("+ exec rootlesskit --net=slirp4netns: iptables and newuidmap are only mentioned", ""),
         ("API listen on /run/user/1000/docker.sock", ""),
     ],

@@ -48,7 +48,7 @@ def refused_install(guest: Guest, decide: Decider, key: str) -> ToolResult:
 
 @pytest.mark.claims("P8", "P8.commands", "P8.text", "P8.as_root", "P12", "P12.exit",
                     "D8.unknown_command", "D8.unknown_command_said", "D8.no_command",
-                    "D8.as_root")  # fmt: skip
+                    "D8.as_root", "D8.install_as_root")  # fmt: skip
 def test_words(guest: Guest, decide: Decider) -> None:
     """The tool explains itself to everybody, checks for users only, and knows its commands."""
     usage = tool(guest, "--help")
@@ -57,13 +57,14 @@ def test_words(guest: Guest, decide: Decider) -> None:
     decide("P8.commands", " ".join(commands), usage.transcript)
     decide("P8.text", words.usage(usage.stdout), usage.transcript)
     usage = tool(guest, "--help", session=guest.root)
-    decide("P8.as_root", usage.exit_status, usage.transcript)
+    told = f"exit {usage.exit_status}, {words.usage(usage.stdout)}"
+    decide("P8.as_root", told, usage.transcript)
 
     checked = tool(guest, "check")
-    last = checked.stdout.splitlines()[-1:]
+    lines = checked.stdout.splitlines()
     said = words_of_check(checked)
-    if said == "satisfied" and last != [setuptool.SATISFIED]:
-        said = f"satisfied, and then: {last}"
+    if said == "satisfied" and lines != [setuptool.SATISFIED]:
+        said = f"satisfied, among: {lines}"
     decide("P12", said, checked.transcript)
     decide("P12.exit", checked.exit_status, checked.transcript)
 
@@ -73,15 +74,23 @@ def test_words(guest: Guest, decide: Decider) -> None:
     bare = tool(guest)
     decide("D8.no_command", bare.exit_status, bare.transcript)
     root = tool(guest, "check", session=guest.root)
-    decide("D8.as_root", installing.error_of(root), root.transcript)
+    decide("D8.as_root", installing.refusal_of(root), root.transcript)
+    root = tool(guest, "install", session=guest.root)
+    unit = guest.root.sh('ls "$HOME/.config/systemd/user/docker.service"', check=False)
+    left = "a unit" if unit.ok else "no unit"
+    decide("D8.install_as_root", f"{installing.refusal_of(root)}, {left}",
+           f"{root.transcript}\n{unit.transcript}")  # fmt: skip
 
 
-@pytest.mark.claims("D8.newuidmap", "D8.uninstall_blocked", "P9", "D8.iptables",
-                    "D8.iptables_way_out", "P12.missing_rootlesskit", "D8.not_on_path")  # fmt: skip
+@pytest.mark.claims("D8.newuidmap", "D8.newuidmap_command", "D8.uninstall_blocked", "P9",
+                    "D8.iptables", "D8.iptables_command", "D8.iptables_way_out",
+                    "P12.missing_rootlesskit", "D8.not_on_path")  # fmt: skip
 def test_missing_programs(guest: Guest, decide: Decider) -> None:
     """For each missing program that the tool looks for it prints what root has to run."""
     installing.hide(guest.root, "newuidmap")
-    refused_install(guest, decide, "D8.newuidmap")
+    refused = refused_install(guest, decide, "D8.newuidmap")
+    command = installing.command_for(refused, "newuidmap")
+    decide("D8.newuidmap_command", command, refused.transcript)
     uninstall = tool(guest, "uninstall")
     decide("D8.uninstall_blocked", words_of_check(uninstall), uninstall.transcript)
     # Something is missing now, so the bare command has something to list.
@@ -93,6 +102,8 @@ def test_missing_programs(guest: Guest, decide: Decider) -> None:
 
     installing.hide(guest.root, "iptables")
     refused = refused_install(guest, decide, "D8.iptables")
+    command = installing.command_for(refused, "iptables")
+    decide("D8.iptables_command", command, refused.transcript)
     named = "--skip-iptables" in refused.stdout + refused.stderr
     decide("D8.iptables_way_out", "named" if named else "not named", refused.transcript)
     installing.show(guest.root, "iptables")
@@ -104,22 +115,23 @@ def test_missing_programs(guest: Guest, decide: Decider) -> None:
 
     installing.hide(guest.root, "dockerd-rootless.sh")
     checked = tool(guest, "check")
-    decide("D8.not_on_path", installing.error_of(checked), checked.transcript)
+    decide("D8.not_on_path", installing.refusal_of(checked), checked.transcript)
 
 
-@pytest.mark.claims("D8.subuid", "D8.subgid", "P10")
+@pytest.mark.claims("D8.subuid", "D8.subgid", "P10", "P10.subgid")
 def test_missing_ids(guest: Guest, decide: Decider) -> None:
     """Without subordinate ids the tool prints the lines to append, which only root may append."""
+    # First, as the files have their modes from the distro.
+    for key, path in (("P10", "/etc/subuid"), ("P10.subgid", "/etc/subgid")):
+        added = guest.user.sh('echo "$USER:200000:65536" >> "$1"', path, check=False)
+        denied = "permission denied" if "ermission denied" in added.stderr else "failed"
+        decide(key, "appended" if added.ok else denied, added)
+
     for key, path in (("D8.subuid", "/etc/subuid"), ("D8.subgid", "/etc/subgid")):
         lines = guest.root.read(path)
         guest.root.run("sed", "-i", f"/^{guest.access.user}:/d", path)
         refused_install(guest, decide, key)
         guest.root.write(path, lines)
-
-    append = 'for file; do echo "$USER:200000:65536" >> "$file" || exit; done'
-    added = guest.user.sh(append, "/etc/subuid", "/etc/subgid", check=False)
-    denied = "permission denied" if "Permission denied" in added.stderr else "failed"
-    decide("P10", "appended" if added.ok else denied, added)
 
 
 @pytest.mark.claims("D8.userns_clone", "D8.max_user_namespaces", "D8.module")

@@ -79,3 +79,20 @@ def test_uninstall(guest: Guest, docker: Docker, decide: Decider) -> None:
     same = "with the image of before" if found.stdout == image else "without the image of before"
     decide("D13.reinstall", f"{installing.outcome(guest, result)}, {same}",
            f"{result.transcript}\n{found.transcript}")  # fmt: skip
+
+
+@pytest.mark.claims("D8.uninstall_blocked_keeps")
+def test_uninstall_blocked(guest: Guest, decide: Decider) -> None:
+    """A missing prerequisite keeps `uninstall` from taking anything away."""
+    installing.hide(guest.root, "newuidmap")
+    refused = setuptool.run(guest.user, "uninstall")
+    state = guest.user.run("systemctl", "--user", "is-active", "docker.service", check=False)
+    there, known = unit(guest), contexts(guest)
+    kept = {
+        "unit": there.ok,
+        "context": "rootless " in known.stdout,
+        "daemon": state.stdout.strip() == "active",
+    }
+    names = " ".join(name for name, still in kept.items() if still) or "nothing"
+    decide("D8.uninstall_blocked_keeps", f"exit {refused.exit_status}, kept: {names}",
+           "\n".join(one.transcript for one in (refused, state, there, known)))  # fmt: skip

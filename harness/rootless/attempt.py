@@ -5,6 +5,7 @@ Both answers are in the words that rules predict with, so a scenario hands them 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -38,6 +39,7 @@ cat "$log"
 exit 1
 """
 
+ENDED = re.compile(r"^dockerd-rootless\.sh ended with (\d+)$", re.MULTILINE)
 SILENT = "the daemon listens and does not answer"
 
 # What comes with whatever `check` finds missing, where it can be installed and where not.
@@ -69,19 +71,29 @@ def words_of_check(result: ToolResult) -> str:
     if result.satisfied:
         return "satisfied"
     text = result.stdout + result.stderr
-    if ROOTFUL in text:
-        return "refused: rootful Docker"
     if "XDG_RUNTIME_DIR" in result.stderr:
-        return "refused: XDG_RUNTIME_DIR"
+        # The status is the tool's 1, or the shell's own where it trips over the message.
+        return f"refused: XDG_RUNTIME_DIR{'' if result.exit_status else ', exit 0'}"
+    exit_status = "" if result.exit_status == 1 else f", exit {result.exit_status}"
+    if ROOTFUL in text:
+        return f"refused: rootful Docker{exit_status}"
     if missing := requirements.missing_in(text):
-        exit_status = "" if result.exit_status else ", and exit status 0"
-        silence = "" if any(words in text for words in ANNOUNCED) else ", unannounced"
-        block = result.instructions
-        shell = ", not for a shell of root" if block and not block.startswith(ROOT_SHELL) else ""
-        return f"missing: {', '.join(missing)}{silence}{shell}{exit_status}"
+        return f"missing: {', '.join(missing)}{_faults(result)}{exit_status}"
     if "rootlesskit" in result.stderr:
-        return "smoke test fails"
+        return f"smoke test fails{exit_status}"
     return "silent failure" if not text.strip() else "unknown answer"
+
+
+def _faults(result: ToolResult) -> str:
+    """What is wrong with how the tool tells of what is missing; nothing where it tells it right."""
+    text = result.stdout + result.stderr
+    if not any(words in text for words in ANNOUNCED):
+        return ", unannounced"
+    if ANNOUNCED[0] in text and not result.instructions:
+        return ", no block"
+    if result.instructions and not result.instructions.startswith(ROOT_SHELL):
+        return ", not for a shell of root"
+    return ""
 
 
 def check(guest: Guest) -> Attempt:
@@ -91,12 +103,15 @@ def check(guest: Guest) -> Attempt:
 
 
 def words_of_start(result: Result) -> str:
-    """How :data:`_START` ended, in the words of start.py."""
+    """How :data:`_START` ended, in the words of start.py; an exit status other than 1 is added."""
     if result.ok:
         return "starts"
     if SILENT in result.stdout.splitlines():
         return "fails: no answer"
-    return f"fails: {start.reason_in(result.stdout + result.stderr) or 'unknown reason'}"
+    reason = start.reason_in(result.stdout + result.stderr) or "unknown reason"
+    ended = ENDED.search(result.stdout)
+    strange = f", exit {ended.group(1)}" if ended and ended.group(1) != "1" else ""
+    return f"fails: {reason}{strange}"
 
 
 def begin(guest: Guest, *flags: str, env: Mapping[str, str] | None = None) -> Attempt:

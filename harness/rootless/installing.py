@@ -11,6 +11,8 @@ from harness.guest.guest import Guest
 from harness.guest.session import Session
 from harness.rootless import engine, setuptool
 from harness.rootless.attempt import words_of_check
+from harness.rootless.expectations import requirements
+from harness.rootless.expectations.install import SAID
 from harness.rootless.expectations.start import reason_in
 from harness.rootless.setuptool import ToolResult
 
@@ -55,6 +57,23 @@ def error_of(result: ToolResult) -> str:
     tag = "[ERROR] "
     lines = [line for line in result.stderr.splitlines() if line.startswith(tag)]
     return lines[0].removeprefix(tag) if lines else ""
+
+
+def refusal_of(result: ToolResult) -> str:
+    """:func:`error_of` and the exit status."""
+    return f"{error_of(result)}, exit {result.exit_status}"
+
+
+def command_for(result: ToolResult, name: str) -> str:
+    """What the block has root run to install *name*, in the words of requirements.py."""
+    heading, _ = requirements.INSTRUCTIONS[name]
+    _, found, rest = result.instructions.partition(f"{heading}\n")
+    return rest.partition("\n")[0] if found else requirements.NO_COMMAND
+
+
+def done(output: str) -> list[str]:
+    """Which steps `install` said it has done: names of install.SAID."""
+    return [name for name, text in SAID.items() if re.search(text, output, re.MULTILINE)]
 
 
 def exports(result: ToolResult) -> dict[str, str]:

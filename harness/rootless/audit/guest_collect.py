@@ -58,6 +58,7 @@ def process(pid: int) -> "dict[str, Any] | None":
         "ppid": int(status["PPid"]),
         "comm": status["Name"],
         "uids": [int(word) for word in status["Uid"].split()],
+        "gids": {int(word) for word in (status["Gid"] + " " + status["Groups"]).split()},
         "permitted": int(status.get("CapPrm", "0"), 16),
         "effective": int(status.get("CapEff", "0"), 16),
         "ambient": int(status.get("CapAmb", "0"), 16),
@@ -226,13 +227,15 @@ def membership(user: str) -> "dict[str, Any]":
         entry = pwd.getpwnam(user)
     except KeyError:
         return {"name": user, "uid": -1, "groups": []}
-    names = []
-    for gid in os.getgrouplist(user, entry.pw_gid):
-        try:
-            names.append(grp.getgrgid(gid).gr_name)
-        except KeyError:
-            names.append(str(gid))
-    return {"name": user, "uid": entry.pw_uid, "groups": sorted(names)}
+    names = sorted(group_name(gid) for gid in os.getgrouplist(user, entry.pw_gid))
+    return {"name": user, "uid": entry.pw_uid, "groups": names}
+
+
+def group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
 
 
 def main() -> None:
@@ -249,6 +252,7 @@ def main() -> None:
     involved = [every[pid] for pid in sorted(every) if every[pid]["roles"]]
     for one in involved:
         one["executable"] = executable(one["pid"])
+        one["groups"] = sorted(group_name(gid) for gid in one.pop("gids"))
         one["cgroup"] = one["cgroup"][0] if one["cgroup"] else ""
         one["uid_map"], one["gid_map"] = id_map(one["pid"], "uid"), id_map(one["pid"], "gid")
     events = executions(request["directory"])

@@ -16,6 +16,7 @@ descriptor, and the kernel lets everything pass.
 import contextlib
 import ctypes
 import errno
+import grp
 import json
 import os
 import signal
@@ -91,11 +92,19 @@ def privileged(fd: int) -> "dict[str, object] | None":
         xattr = os.getxattr(fd, "security.capability").hex()
     except OSError:
         xattr = ""
-    if not (xattr or status.st_mode & stat.S_ISUID):
+    if not (xattr or status.st_mode & (stat.S_ISUID | stat.S_ISGID)):
         return None
     path = os.readlink(f"/proc/self/fd/{fd}")
     mode = stat.S_IMODE(status.st_mode)
-    return {"path": path, "owner": status.st_uid, "mode": mode, "xattr": xattr}
+    seen = {"path": path, "owner": status.st_uid, "mode": mode, "xattr": xattr}
+    return dict(seen, group=group_name(status.st_gid))
+
+
+def group_name(number: int) -> str:
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)
 
 
 def one_event(watch: int, events: int, mask: int, fd: int, pid: int) -> None:

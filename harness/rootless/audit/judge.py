@@ -118,6 +118,11 @@ def no_root_equivalent_user(evidence: Evidence) -> Decision:
     bad = sorted(ROOT_EQUIVALENT.intersection(evidence.groups))
     if bad:
         return False, f"{evidence.user} is in groups as good as root: {_list(bad)}", ""
+    # What a login or newgrp gave need not be in the database.
+    own = [p for p in evidence.processes if p.uids[0] == evidence.user_id]
+    held = [p for p in own if ROOT_EQUIVALENT.intersection(p.groups)]
+    if held:
+        return False, f"processes of {evidence.user} hold groups as good as root: {_list(held)}", ""
     used = [e for e in evidence.executions or () if e.executable.name in SUDO]
     used = [e for e in used if gains_privilege(e, evidence.initial_userns)]
     if used:
@@ -144,24 +149,29 @@ def gains_privilege(execution: Execution, initial_userns: int) -> bool:
 
     In a child user namespace the setuid bit of a file whose owner is not mapped is ignored, and
     file capabilities count only there (dockerd-rootless.sh runs the setuid mount(8) like that).
-    Who was root before gains nothing.
+    Who was root before gains nothing.  A setgid bit counts for a group that is as good as root.
     """
     unknown = 0  # a namespace that could not be read: suppose the worst
     if execution.userns not in (initial_userns, unknown) or 0 in execution.uids[1:2]:
         return False
     file = execution.executable
+    if file.setgid and file.group in ROOT_EQUIVALENT:
+        return True
     return bool(file.capabilities) or (file.setuid and file.owner not in execution.uids[:1])
 
 
 def _only_binds_ports(execution: Execution) -> bool:
     file = execution.executable
     names = file.capabilities.partition("=")[0]
-    return file.name == "rootlesskit" and not file.setuid and names == "cap_net_bind_service"
+    plain = not (file.setuid or file.setgid)
+    return file.name == "rootlesskit" and plain and names == "cap_net_bind_service"
 
 
 def _told(execution: Execution) -> str:
     file = execution.executable
-    how = file.capabilities or f"setuid {file.owner}"
+    how = file.capabilities or (
+        f"setuid {file.owner}" if file.setuid else f"setgid {file.group}"
+    )
     who = execution.uids[0] if execution.uids else "unknown"
     return f"{file.path} ({how}) by {execution.comm}, user {who}"
 

@@ -19,6 +19,7 @@ class Executable:
     owner: int
     mode: int
     capabilities: str = ""
+    group: str = ""  # by name; of executions only
 
     @property
     def name(self) -> str:
@@ -28,10 +29,16 @@ class Executable:
     def setuid(self) -> bool:
         return bool(self.mode & 0o4000)
 
+    @property
+    def setgid(self) -> bool:
+        """Without the bit to execute of the group, the other one means something else."""
+        return self.mode & 0o2010 == 0o2010
+
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Executable:
         capabilities = xattr_text(bytes.fromhex(data["xattr"]))
-        return cls(data["path"], data["owner"], data["mode"], capabilities)
+        group = data.get("group", "")
+        return cls(data["path"], data["owner"], data["mode"], capabilities, group)
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,7 @@ class Process:
     executable: Executable
     uid_map: IdMap
     gid_map: IdMap
+    groups: tuple[str, ...] = ()  # its effective and supplementary groups on the host, by name
 
     def __str__(self) -> str:
         return f"{self.comm}[{self.pid}]"
@@ -66,13 +74,14 @@ class Process:
             gid_map=tuple((a, b, c) for a, b, c in data["gid_map"]),
             uids=tuple(data["uids"]),
             roles=tuple(data["roles"]),
+            groups=tuple(data.get("groups", ())),
             executable=Executable.from_json(data["executable"]),
         )
 
 
 @dataclass(frozen=True)
 class Execution:
-    """An execution of a file with a setuid bit or file capabilities, and who executed it."""
+    """An execution of a file with a setuid or setgid bit or capabilities, and who executed it."""
 
     executable: Executable
     comm: str

@@ -11,7 +11,7 @@ from harness.rootless.expectations.start import needs_daemon, needs_tool
 from harness.rootless.traits import assume
 
 PREREQUISITES = f"{PHOTON}, 'Prerequisites'; {MANUAL}, 'Prerequisites'"
-TOO_SMALL = "lchown"  # "lchown /file: invalid argument", when the layer is loaded
+TOO_SMALL = r"lchown /\S+: invalid argument"  # when the layer is loaded
 
 
 def highest_id(facts: Facts) -> int:

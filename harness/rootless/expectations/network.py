@@ -87,8 +87,8 @@ def _after(facts: Facts, slirp4netns: str) -> Prediction:
 @needs_daemon
 def without_slirp4netns(facts: Facts) -> Prediction:
     """With slirp4netns out of PATH: ``starts: DRIVER``, or ``fails: network driver`` when the
-    log says that one with slirp4netns of 0.4.0 or newer is needed.  (28.5.2 on forky says so, goes
-    on, and rootlesskit ends on an unknown network mode.)"""
+    log says that one with slirp4netns of 0.4.0 or newer is needed, or ``fails: unknown network
+    mode`` when rootlesskit says that (28.5.2 on forky asks for a driver, and goes on)."""
     return _after(facts, "missing")
 
 

@@ -29,6 +29,7 @@ INSTRUCTIONS: dict[str, tuple[str, ...]] = {
     "subgid": (">> /etc/subgid",),
 }
 INSTALLERS = ("apt-get", "dnf", "yum")  # those for which it has a command to print
+NO_COMMAND = "no command"
 SMOKE_TEST = ("25.0.4", "27.1.1")  # `check` too ran `rootlesskit true`
 SILENT_SUBUID = ("28.0.0", "28.2")
 
@@ -71,6 +72,20 @@ def installer(facts: Facts) -> bool:
     this was looked at name no installer, not even as missing; those machines had one."""
     looked = [name for name in INSTALLERS if name in facts.binaries]
     return not looked or any(facts.binary(name) for name in looked)
+
+
+def install_command(facts: Facts, name: str) -> str:
+    """What brings the missing *name*, with the first of INSTALLERS that is there.
+
+    The package of newuidmap is the machine's own where that is known: the tool knows no other
+    name than uidmap and shadow-utils, and where it is wrong is at fault.
+    """
+    manager = next((one for one in INSTALLERS if facts.binary(one)), "")
+    package = {"newuidmap": "uidmap" if manager == "apt-get" else "shadow-utils"}.get(name, name)
+    binary = facts.binary(name)
+    if name == "newuidmap" and binary and binary.package and not facts.twin:
+        package = binary.package
+    return f"{manager} install -y {package}" if manager else NO_COMMAND
 
 
 def iptables_missing(facts: Facts) -> tuple[str, ...]:

@@ -26,12 +26,14 @@ USAGE = (
     "install Install systemd unit (if systemd is available) and show how to manage the service",
     "uninstall Uninstall systemd unit",
 )
+NSENTER = "nsenter Enter into RootlessKit namespaces (mostly for debugging)"  # where it is there
 
 
 def usage(said: str) -> str:
     """``as documented``, or ``without`` the first line of USAGE that is not there."""
     lines = [" ".join(line.split()) for line in said.splitlines()]
-    missing = [text for text in USAGE if not any(line.endswith(text) for line in lines)]
+    wanted = [*USAGE, *([NSENTER] if any(line.startswith("nsenter ") for line in lines) else [])]
+    missing = [text for text in wanted if not any(line.endswith(text) for line in lines)]
     return f"without {missing[0]}" if missing else "as documented"
 
 
@@ -39,13 +41,15 @@ promise("P8", 0, "The exit status of `--help`.", source=TOOL, guard=needs_tool)
 promise("P8.text", "as documented",
         "What `--help` prints: this, or the first line of USAGE that it lacks.",
         source=TOOL, guard=needs_tool)
-promise("P8.as_root", 0, "The exit status of `--help` as root.", source=TOOL, guard=needs_tool)
+promise("P8.as_root", "exit 0, as documented",
+        "`--help` as root: its exit status, and P8.text.", source=TOOL, guard=needs_tool)
 promise("P9", "lists missing requirements",
         "The tool without an argument: this, or the error it prints instead.",
         source=TOOL, guard=needs_tool)
-promise("P10", "appended",
-        "`echo … >> /etc/subuid` as the user: ``appended``, or ``permission denied``.",
-        source=f"{PHOTON}, 'Prerequisites'", guard=anywhere)
+for _key, _path in (("P10", "/etc/subuid"), ("P10.subgid", "/etc/subgid")):
+    promise(_key, "appended",
+            f"`echo … >> {_path}` as the user: ``appended``, or ``permission denied``.",
+            source=f"{PHOTON}, 'Prerequisites'", guard=anywhere)
 promise("P12.suite-layout-check", "missing requirement reported",
         "`check` in the suite's own layout without rootlesskit: this, or ``satisfied``.",
         source=f"{MANUAL}, 'Install'; {DEBIAN}", guard=packaged_tool)
@@ -55,11 +59,16 @@ promise("D8.unknown_command", 1, "The exit status with an unknown command.", sou
         guard=needs_tool)
 promise("D8.unknown_command_said", "Unknown command: checks. Run with --help to see the usage.",
         "The error of the command `checks`, without its tag.", source=INSTALL, guard=needs_tool)
-promise("D8.as_root", "Refusing to install rootless Docker as the root user",
-        "The error of `check` as root, without its tag.", source=INSTALL, guard=needs_tool)
-promise("D8.not_on_path", "dockerd-rootless.sh needs to be present under $PATH",
+promise("D8.as_root", "Refusing to install rootless Docker as the root user, exit 1",
+        "The error of `check` as root, without its tag, and the exit status.", source=INSTALL,
+        guard=needs_tool)
+promise("D8.install_as_root",
+        "Refusing to install rootless Docker as the root user, exit 1, no unit",
+        "The same of `install`, and whether there is a unit in root's home afterwards.",
+        source=INSTALL, guard=needs_tool)
+promise("D8.not_on_path", "dockerd-rootless.sh needs to be present under $PATH, exit 1",
         "The error of `check`, called by its path, with a PATH that has everything "
-        "(getopt, say) but dockerd-rootless.sh.",
+        "(getopt, say) but dockerd-rootless.sh, and the exit status.",
         source=INSTALL, guard=needs_tool)
 
 
@@ -125,6 +134,30 @@ def _induced(aspect: str, observe: str, changes: dict[str, str], knob: str = "")
     rule(f"D8.{aspect}", source=INSTALL)(needs_tool(predict))
 
 
+def _command(name: str) -> None:
+    """A rule about the line that is to install a program, after `install` without it."""
+
+    def predict(facts: Facts) -> Prediction:
+        changed = assume(facts, {name: "none" if name == "iptables" else "missing"})
+        said = requirements.check(changed)
+        if not said.startswith("missing: ") or name not in said:
+            return not_applicable(f"check says: {said}")
+        if not any(one in facts.binaries for one in requirements.INSTALLERS):
+            return not_applicable("it is not known which package manager is there")
+        value = requirements.install_command(facts, name)
+        binary = facts.binary(name)
+        owner = (binary.package if binary else "") or "no known package"
+        return Prediction(value, f"{name} belongs to {owner}")
+
+    predict.__doc__ = (
+        f"The command after the heading for {name} in the block that `install` prints without it, "
+        "or ``no command`` (requirements.install_command)."
+    )
+    rule(f"D8.{name}_command", source=INSTALL)(needs_tool(predict))
+
+
+_command("newuidmap")
+_command("iptables")
 _induced("newuidmap", "without newuidmap", {"newuidmap": "missing"})
 _induced("newgidmap", "without newgidmap, which is not a requirement it checks",
          {"newgidmap": "missing"})

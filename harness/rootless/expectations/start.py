@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 
 from harness.guest.facts import Facts
@@ -11,29 +12,31 @@ from harness.rootless.expectations.model import Prediction, not_applicable
 from harness.rootless.expectations.versions import engine_at_least
 from harness.rootless.traits import trait
 
-# Reason → what the log then says.  The first that matches decides.
+# Reason → what the log then says, as a regular expression.  The first that matches decides.
 MESSAGES: dict[str, str] = {
     "XDG_RUNTIME_DIR": "XDG_RUNTIME_DIR needs to be set",
     "rootlesskit": "rootlesskit needs to be installed",
-    "network driver": "slirp4netns (>= v0.4.0)",
+    "unknown network mode": "error: unknown network mode: ",
+    "network driver": r"slirp4netns \(>= v0\.4\.0\).* needs to be installed",
     "operation not permitted": "fork/exec /proc/self/exe: operation not permitted",
     "no space left on device": "fork/exec /proc/self/exe: no space left on device",
     "permission denied": "fork/exec /proc/self/exe: permission denied",
-    "subuid": "No subuid ranges found",
-    "subgid": "No subgid ranges found",
-    "newgidmap": "newgidmap",
-    "newuidmap": "newuidmap",
+    "subuid": r'No subuid ranges found for user \d+ \("[^"]+"\)',
+    "subgid": r'No subgid ranges found for user \d+ \("[^"]+"\)',
+    # What follows is why: it was not found, or was not permitted to.
+    "newgidmap": r"failed to setup UID/GID map: newgidmap \d+ \[[\d ]+\] failed: ",
+    "newuidmap": r"failed to setup UID/GID map: newuidmap \d+ \[[\d ]+\] failed: ",
     "tun": "setting up tap",
     "storage driver": "error initializing graphdriver",
     "cgroup driver": "native.cgroupdriver",
     "ip_tables": "can't initialize iptables table",
-    "iptables": "iptables",
+    "iptables": "(?i)iptables not found",
 }
 
 
 def reason_in(log: str) -> str:
     """The reason that a log of ``dockerd-rootless.sh`` shows; empty for none known."""
-    return next((reason for reason, text in MESSAGES.items() if text in log), "")
+    return next((reason for reason, text in MESSAGES.items() if re.search(text, log)), "")
 
 
 def namespace_failure(facts: Facts) -> str:
@@ -70,7 +73,8 @@ def start_failure(facts: Facts) -> str:
     if not facts.binary("rootlesskit"):
         return "rootlesskit"
     if not network_driver(facts):
-        return "network driver"
+        # From 28.5.2 on the script says that one is needed, and goes on without.
+        return "unknown network mode" if engine_at_least(facts, "28.5.2") else "network driver"
     return namespace_failure(facts) or _daemon_failure(facts)
 
 

@@ -26,6 +26,16 @@ promise("D13.install_twice", "installed, unit untouched",
         source=INSTALL, guard=needs_unit)
 
 
+@rule("D8.uninstall_blocked_keeps", source=UNINSTALL)
+@needs_unit
+def blocked(facts: Facts) -> Prediction:
+    """`uninstall` of what is installed, without newuidmap: the exit status, and which of
+    ``unit``, ``context`` and ``daemon`` (an active unit) are still there."""
+    made = tool_at_least(facts, "20.10.6")
+    value = f"exit 1, kept: unit{' context' if made else ''} daemon"
+    return Prediction(value, f"newuidmap missing (setup tool of engine {facts.engine})")
+
+
 @rule("D13.uninstall_context", source=UNINSTALL)
 @needs_unit
 def context(facts: Facts) -> Prediction:

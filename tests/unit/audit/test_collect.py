@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.rootless.audit import guest_collect
+from harness.rootless.audit import guest_collect, guest_watch
 
 HOST = guest_collect.INITIAL["pid"]
 BOX = 7
@@ -101,3 +104,23 @@ def test_who_holds_the_namespaces_is_part_of_it(monkeypatch: pytest.MonkeyPatch)
     roles = chosen(monkeypatch, every, [], 51, 50)
     assert set(roles) == {10, 20, 30}
     assert roles[30] == {"same-userns"}
+
+
+def test_the_groups_of_a_process_are_its_own() -> None:
+    seen = guest_collect.process(os.getpid())
+    assert seen is not None
+    assert seen["gids"] >= {os.getegid(), *os.getgroups()}
+    name = subprocess.run(["id", "-gn"], capture_output=True, text=True, check=True).stdout.strip()
+    assert guest_collect.group_name(os.getegid()) == name
+
+
+@pytest.mark.parametrize("bit", [0, 0o2000])
+def test_a_setgid_bit_is_seen_at_the_execution(bit: int, tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.touch()
+    program.chmod(0o755 | bit)
+    with program.open() as file:
+        seen = guest_watch.privileged(file.fileno())
+    assert (seen is not None) == bool(bit)
+    if seen is not None:
+        assert seen["group"] == guest_collect.group_name(program.stat().st_gid)

@@ -162,6 +162,23 @@ def test_who_gains() -> None:
     assert not gains_privilege(by(1000, own), USERNS), "the user's own file"
 
 
+def test_a_setgid_bit_of_a_group_as_good_as_root() -> None:
+    client = Executable("/usr/bin/docker", 0, 0o2755, group="docker")
+    assert gains_privilege(by(1000, client), USERNS)
+    assert not gains_privilege(by(1000, client, userns=7), USERNS)
+    assert not gains_privilege(by(1000, replace(client, group="mail")), USERNS)
+    assert not gains_privilege(by(1000, replace(client, mode=0o2745)), USERNS), "no bit to execute"
+    report = audit(replace(evidence("rootless"), executions=(by(1000, client),)))
+    assert report.failed == (5,)
+    assert "setgid docker" in report.test(5).why
+
+
+def test_groups_that_only_a_process_has() -> None:
+    seen = evidence("rootless")
+    first = replace(seen.processes[0], groups=("disk", "tester"))
+    assert audit(replace(seen, processes=(first, *seen.processes[1:]))).failed == (6,)
+
+
 def test_a_helper_that_stays_alive_fails() -> None:
     newuidmap = Executable("/usr/bin/newuidmap", 0, 0o4755)
     seen = replace(evidence("rootless"), executions=(by(1000, newuidmap, alive=True),))

@@ -25,11 +25,19 @@ def said(exit_status: int, stdout: str = "", stderr: str = "") -> ToolResult:
     return ToolResult(exit_status, stdout, stderr, "")
 
 
-MISSING = "[ERROR] Missing system requirements. Run the following commands to\n"
-BLOCK = (
-    "########## BEGIN ##########\nsudo sh -eux <<EOF\nmodprobe ip_tables\nEOF\n"
-    "########## END ##########\n"
+NO_NEWGIDMAP = (
+    "[rootlesskit:parent] error: failed to setup UID/GID map: newgidmap 1232 [0 1000 1 1 100000 "
+    '65536] failed: : exec: "newgidmap": executable file not found in $PATH'
 )
+MISSING = "[ERROR] Missing system requirements. Run the following commands to\n"
+
+
+def block(*lines: str) -> str:
+    commands = "\n".join(("sudo sh -eux <<EOF", *lines, "EOF"))
+    return f"########## BEGIN ##########\n{commands}\n########## END ##########\n"
+
+
+BLOCK = block("modprobe ip_tables")
 
 
 @pytest.mark.parametrize(
@@ -42,16 +50,24 @@ BLOCK = (
         (said(2, stderr="tool: line 250: XDG_RUNTIME_DIR: parameter not set\n"),
          "refused: XDG_RUNTIME_DIR"),
         (said(1, stderr="[ERROR] Docker is running and accessible.\n"), "unknown answer"),
-        (said(1, '# Install newuidmap & newgidmap binaries\n'
-              'echo "u:100000:65536" >> /etc/subuid\n', MISSING), "missing: newuidmap, subuid"),
-        (said(1, "cat <<EOT > /etc/sysctl.d/51-rootless.conf\n"
-              "user.max_user_namespaces = 28633\nEOT\n", MISSING),
+        (said(1, block("# Install newuidmap & newgidmap binaries",
+                       'echo "u:100000:65536" >> /etc/subuid'), MISSING),
+         "missing: newuidmap, subuid"),
+        (said(1, block("cat <<EOT > /etc/sysctl.d/51-rootless.conf",
+                       "user.max_user_namespaces = 28633", "EOT"), MISSING),
          "missing: max_user_namespaces"),
         (said(1, "user.max_user_namespaces = 28633\n", MISSING), "unknown answer"),
         (said(1, BLOCK, MISSING), "missing: ip_tables"),
         (said(1, BLOCK.replace("sudo ", ""), MISSING),
          "missing: ip_tables, not for a shell of root"),
-        (said(0, "modprobe ip_tables\n", MISSING), "missing: ip_tables, and exit status 0"),
+        (said(1, "modprobe ip_tables\n", MISSING), "missing: ip_tables, no block"),
+        (said(1, stderr=f"[ERROR] newuidmap binary not found. {attempt.ANNOUNCED[1]}"),
+         "missing: newuidmap"),
+        (said(0, BLOCK, MISSING), "missing: ip_tables, exit 0"),
+        (said(3, BLOCK, MISSING), "missing: ip_tables, exit 3"),
+        (said(3, stderr=f"[ERROR] {attempt.ROOTFUL}\n"), "refused: rootful Docker, exit 3"),
+        (said(1, stderr='[ERROR] Aborting because systemd was detected but XDG_RUNTIME_DIR ("")'),
+         "refused: XDG_RUNTIME_DIR"),
         (said(1, "modprobe ip_tables\n", "[ERROR] Sorry.\n"), "missing: ip_tables, unannounced"),
         (said(1), "silent failure"),
         (said(1, stderr="[rootlesskit:parent] error: failed to start the child\n"),
@@ -79,7 +95,9 @@ def test_words_of_install(stdout: str, words: str) -> None:
     ("exit_status", "log", "words"),
     [
         (0, "newuidmap is only mentioned", "starts"),
-        (1, 'exec: "newgidmap": executable file not found in $PATH', "fails: newgidmap"),
+        (1, f"dockerd-rootless.sh ended with 1\n{NO_NEWGIDMAP}", "fails: newgidmap"),
+        (1, f"dockerd-rootless.sh ended with 3\n{NO_NEWGIDMAP}", "fails: newgidmap, exit 3"),
+        (1, "newgidmap, newuidmap and iptables are there", "fails: unknown reason"),
         (1, "fork/exec /proc/self/exe: no space left on device", "fails: no space left on device"),
         (1, "a tale of woe", "fails: unknown reason"),
     ],
@@ -126,8 +144,8 @@ def test_a_containerd_that_never_said_anything_is_not_slow(debian_12: Facts) -> 
 
 
 def test_a_start_that_fails_by_itself_is_not_repeated(debian_12: Facts) -> None:
-    failed = Result(("start",), 1, "No subuid ranges found", "", 1.0)
-    assert attempt.begin(guest(debian_12, failed, STARTED)).outcome == "fails: subuid"
+    failed = Result(("start",), 1, NO_NEWGIDMAP, "", 1.0)
+    assert attempt.begin(guest(debian_12, failed, STARTED)).outcome == "fails: newgidmap"
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,14 @@ NA stands for a claim that decides nothing there.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import pytest
 
-from harness.guest.facts import Facts
+from harness.guest.facts import Binary, Facts
 from harness.results.model import Value
 from harness.rootless.expectations import RULES, predict
+from harness.rootless.expectations.requirements import INSTALLERS
 from harness.rootless.traits import assume
 
 NA = "not applicable"
@@ -172,6 +174,13 @@ TOOL: tuple[Case, ...] = (
     ("D8.module", "debian_12", {}, "missing: ip_tables"),
     ("D8.module", "debian_14", {}, "missing: nf_tables"),
     ("D8.uninstall_blocked", "debian_12", {}, "missing: newuidmap"),
+    ("D8.uninstall_blocked_keeps", "debian_11", {}, "exit 1, kept: unit daemon"),
+    ("D8.uninstall_blocked_keeps", "debian_12", {}, "exit 1, kept: unit context daemon"),
+    ("D8.uninstall_blocked_keeps", "debian_12", SU, NA),
+    ("D8.newuidmap_command", "debian_12", {}, NA),  # probed before installers were looked for
+    ("D8.newuidmap_command", "arch_rolling", {}, "no command"),
+    ("D8.iptables_command", "arch_rolling", {}, "no command"),
+    ("D8.newuidmap_command", "debian_12", {"rootful-socket": "writable"}, NA),
 )
 
 INSTALL: tuple[Case, ...] = (
@@ -196,6 +205,10 @@ INSTALL: tuple[Case, ...] = (
     ("D13.context", "debian_11", {"engine": "20.10.6"}, "created"),
     ("D13.context", "debian_11", {"engine": "20.10.18"}, "created"),
     ("D13.context", "debian_11", {"engine": "20.10.19"}, "created and used"),
+    ("D13.said", "debian_11", {}, "created, started, installed"),
+    ("D13.said", "debian_11", {"engine": "20.10.6"}, "created, started, installed, context made"),
+    ("D13.said", "debian_12", SU, NA),
+    ("D13.said", "newest", {}, NA),
     ("D13.unit_type", "debian_12", {}, "simple"),
     ("D13.unit_type", "debian_13", {}, "notify"),
     ("D13.docker_host", "debian_12", {}, "unix:///run/user/1000/docker.sock"),
@@ -335,6 +348,8 @@ REST: tuple[Case, ...] = (
     ("M29.mtu", "debian_12", {}, 65520),
     ("M29.mtu", "newest", {"slirp4netns": "missing"}, 1500),
     ("M29.without_slirp4netns", "debian_12", {}, "fails: network driver"),
+    ("M29.without_slirp4netns", "debian_13", {}, "fails: network driver"),
+    ("M29.without_slirp4netns", "debian_14", {}, "fails: unknown network mode"),
     ("M29.without_slirp4netns", "newest", {}, "starts: gvisor-tap-vsock"),
     ("M29.old_slirp4netns", "debian_12", {}, "fails: network driver"),
     ("M29.named_by_version", "debian_12", {}, "no rootlesskit"),
@@ -490,3 +505,27 @@ def test_prediction(
 
 def test_the_cases_name_rules_that_exist() -> None:
     assert {case[0] for case in _all()} <= set(RULES)
+
+
+APT_GET = Binary("/usr/bin/apt-get", 0, 0o755)
+
+
+@pytest.mark.parametrize(
+    ("manager", "owner", "twin", "expected"),
+    [
+        ("apt-get", "uidmap", False, "apt-get install -y uidmap"),
+        ("yum", "shadow-utils", False, "yum install -y shadow-utils"),
+        ("yum", "shadow", False, "yum install -y shadow"),  # of Photon; the tool says shadow-utils
+        ("dnf", "uidmap", True, "dnf install -y shadow-utils"),  # the package is the twin's
+    ],
+)
+def test_what_brings_newuidmap(
+    manager: str, owner: str, twin: bool, expected: str, debian_12: Facts
+) -> None:
+    managers = {name: APT_GET if name == manager else None for name in INSTALLERS}
+    helper = replace(debian_12.binaries["newuidmap"] or APT_GET, package=owner)
+    binaries = {**debian_12.binaries, **managers, "newuidmap": helper}
+    release = {"VARIANT_ID": "twin"} if twin else {}
+    facts = replace(debian_12, binaries=binaries, os_release=release)
+    assert predict("D8.newuidmap_command", facts).value == expected
+    assert predict("D8.iptables_command", facts).value == f"{manager} install -y iptables"

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from harness.guest.facts import Facts
-from harness.rootless.expectations import cgroup, network, paths, predict, setuptool
+from harness.rootless import installing
+from harness.rootless.expectations import cgroup, ids, network, paths, predict, setuptool
 from harness.rootless.expectations.model import OTHERWISE
 from harness.rootless.expectations.requirements import docker_beside_tool, missing_in
 from harness.rootless.expectations.start import reason_in
@@ -20,6 +21,7 @@ from harness.rootless.expectations.versions import (
     tool_version,
 )
 from harness.rootless.looking import confinement
+from harness.rootless.setuptool import ToolResult
 
 # dockerd-rootless-setuptool.sh check of 20.10.24, with newuidmap renamed and the switch at 0
 INSTRUCTIONS = """\
@@ -63,6 +65,43 @@ def test_the_usage_is_read_whatever_the_spaces() -> None:
     assert setuptool.usage(changed) == "without --skip-iptables Ignore missing iptables"
 
 
+NSENTER = "  nsenter      Enter into RootlessKit namespaces (mostly for debugging)\n"
+
+
+def test_nsenter_is_explained_where_it_is_listed() -> None:
+    listed = HELP.replace("  install ", f"{NSENTER}  install ", 1)
+    assert setuptool.usage(listed) == "as documented"
+    assert setuptool.usage(listed.replace("Enter into", "Leave")) == f"without {setuptool.NSENTER}"
+
+
+def test_the_command_that_installs_what_is_missing() -> None:
+    told = ToolResult(1, INSTRUCTIONS, "", "")
+    assert installing.command_for(told, "newuidmap") == "apt-get install -y uidmap"
+    assert installing.command_for(told, "iptables") == "no command"
+
+
+# dockerd-rootless-setuptool.sh install of 20.10.24, without what the daemon says
+INSTALLED = """\
+[INFO] Creating /home/tester/.config/systemd/user/docker.service
+[INFO] starting systemd service docker.service
+[INFO] Installed docker.service successfully.
+[INFO] To control docker.service, run: `systemctl --user (start|stop|restart) docker.service`
+[INFO] Creating CLI context "rootless"
+[INFO] Use CLI context "rootless"
+"""
+
+
+def test_what_install_says_it_has_done(debian_12: Facts) -> None:
+    assert ", ".join(installing.done(INSTALLED)) == predict("D13.said", debian_12).value
+    assert "created" not in installing.done(INSTALLED.replace("Creating /", "Making /"))
+
+
+def test_a_layer_with_too_high_an_id() -> None:
+    told = "ApplyLayer exit status 1 stdout:  stderr: lchown /owned: invalid argument"
+    assert re.search(ids.TOO_SMALL, told)
+    assert not re.search(ids.TOO_SMALL, "lchown /owned: operation not permitted")
+
+
 def test_instructions_are_read() -> None:
     assert missing_in(INSTRUCTIONS) == ("newuidmap", "userns_clone")
     assert missing_in("[INFO] Requirements are satisfied") == ()
@@ -79,7 +118,7 @@ def test_instructions_are_read() -> None:
         (
             "One of slirp4netns (>= v0.4.0), pasta (passt >= 2023_12_04), or vpnkit needs to be "
             "installed\n[rootlesskit:parent] error: unknown network mode: ",
-            "network driver",
+            "unknown network mode",
         ),
         (
             "[rootlesskit:parent] error: failed to start the child: "
@@ -106,6 +145,17 @@ def test_instructions_are_read() -> None:
             '[0 1000 1 1 100000 65536] failed: : exec: "newuidmap": executable file not found',
             "newuidmap",
         ),
+        (  # it has the bit no more
+            "[rootlesskit:parent] error: failed to setup UID/GID map: newuidmap 1159 [0 1000 1 1 "
+            "100000 65536] failed: newuidmap: write to uid_map failed: Operation not permitted",
+            "newuidmap",
+        ),
+        (
+            "failed to start daemon: Error initializing network controller: error obtaining "
+            "controller instance: failed to create NAT chain DOCKER: Iptables not found",
+            "iptables",
+        ),
+        ("+ exec rootlesskit --net=slirp4netns: iptables and newuidmap are only mentioned", ""),
         ("API listen on /run/user/1000/docker.sock", ""),
     ],
 )

@@ -140,11 +140,12 @@ def test_nothing_is_installed_before_the_vault(
 # What the manual's script puts into the home of those who have no packages.
 IN_HOME = """
 mkdir -p "$HOME/bin"
-for name in rootlesskit dockerd-rootless.sh dockerd-rootless-setuptool.sh; do
+for name in docker rootlesskit dockerd-rootless.sh dockerd-rootless-setuptool.sh; do
     cp "$(command -v "$name")" "$HOME/bin/"
 done
 """
-INSTALL = '"$HOME/bin/dockerd-rootless-setuptool.sh" install'
+# With the PATH that the script tells its user to have.
+INSTALL = 'PATH="$HOME/bin:$PATH" dockerd-rootless-setuptool.sh install'
 
 
 def test_a_rootlesskit_in_the_home_needs_the_profile(

@@ -53,8 +53,9 @@ class PackageManager(Protocol):
     def refresh(self) -> str:
         """Read the indexes of all repositories anew."""
 
-    def shell(self, line: str) -> str:
-        """Run a piece of shell that calls the manager: once nobody else holds the lock."""
+    def shell(self, line: str, answer: str = "") -> str:
+        """Run a piece of shell that calls the manager: once nobody else holds the lock.  What it
+        asks is told *answer*."""
 
 
 _MAKERS: dict[str, Callable[[Session], PackageManager]] = {

@@ -79,9 +79,9 @@ class Tool:
         self._at = at
         self._patience = patience
 
-    def shell(self, line: str) -> str:
+    def shell(self, line: str, answer: str = "") -> str:
         """A piece of shell that calls the manager, or a part of it.  See :meth:`_do`."""
-        return self._do("sh", "-c", line)
+        return self._result("sh", "-c", line, answer=answer).transcript
 
     def _do(self, *argv: str) -> str:
         """Run *argv*, once nobody else holds the lock; the transcript.
@@ -91,12 +91,12 @@ class Tool:
         broken index."""
         return self._result(*argv).transcript
 
-    def _result(self, *argv: str) -> Result:
+    def _result(self, *argv: str, answer: str = "") -> Result:
         began = time.monotonic()
         while True:
             try:
-                result = self._root.run(*argv, env=self.ENVIRONMENT, timeout=INSTALL_SECONDS,
-                                        check=False)  # fmt: skip
+                result = self._root.run(*argv, input=answer or None, env=self.ENVIRONMENT,
+                                        timeout=INSTALL_SECONDS, check=False)  # fmt: skip
             except CommandTimeout as error:
                 if self.SIGNS.locked.search(error.detail):
                     raise self._held(error.detail) from error

@@ -10,11 +10,10 @@ from harness.errors import GuestRefusal, UsageError
 from harness.guest.guest import Guest
 from harness.guest.session import CommandTimeout
 from harness.matrix import Cell
-from harness.packages import manager
+from harness.packages import PackageManager, manager
 from harness.rootless import archive, engine
 
 STATES = ("booted", "prepared", "daemon")
-HINT_SECONDS = 60.0
 # Read from a cold disk they slow the first daemon so much that the setup tool gives up on it.
 WARM = (
     "dockerd", "docker", "containerd", "containerd-shim-runc-v2", "runc", "rootlesskit",
@@ -81,26 +80,26 @@ def climb(guest: Guest, cell: Cell, distro: Distro, state: str, log: Log) -> Non
 
 def _prepare(guest: Guest, cell: Cell, distro: Distro, log: Log) -> None:
     packages = manager(distro.package_manager, guest.root)
-    _apply(guest, distro.before, log)
+    _apply(guest, packages, distro.before, log)
     wanted = [
         archive.pinned(packages, cell, name) if name == cell.engine else name
         for name in engine_packages(cell, distro)
     ]
     log(packages.install(*wanted))
-    _apply(guest, distro.hints, log)
+    _apply(guest, packages, distro.hints, log)
     _log_in_again(guest)
 
 
-def _apply(guest: Guest, hints: Iterable[Hint], log: Log) -> None:
+def _apply(guest: Guest, packages: PackageManager, hints: Iterable[Hint], log: Log) -> None:
     """A hint is the document's own line for a shell, constant data of the distro's file.
     One that fails is not the end: what it leaves undone shows as a fact.  One that asks, as
-    ``pacman -S`` does, is answered yes."""
+    ``pacman -S`` does, is answered yes.  A download that fails is the test bed's trouble."""
     for hint in hints:
         for command in hint.commands_for(guest.access.user):
-            result = guest.root.run(
-                "sh", "-c", command, input="y\n", timeout=HINT_SECONDS, check=False
-            )
-            log(result.transcript)
+            try:
+                log(packages.shell(command, answer="y\n"))
+            except GuestRefusal as refusal:
+                log(f"{refusal.what}\n{refusal.detail}")
 
 
 def _log_in_again(guest: Guest) -> None:

@@ -131,7 +131,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if item not in kept]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = kept
+    items[:] = options.in_turns(kept) if all(map(_is_scenario, kept)) else kept
 
 
 def _is_scenario(item: pytest.Item) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -212,3 +213,15 @@ def skipped_once(items: list[pytest.Item]) -> list[pytest.Item]:
     """The items, of which one alone says why the cells that were asked for can never boot."""
     idle = [item for item in items if item.name.endswith("[NOTSET]")]  # pytest's word for no cell
     return [item for item in items if item not in idle[1:]]
+
+
+def in_turns(items: list[pytest.Item]) -> list[pytest.Item]:
+    """The items, each scenario beginning with another of its cells than the one before: workers
+    that start together then make the images of different cells, and none waits for the other."""
+    ordered: list[pytest.Item] = []
+    by_scenario = groupby(items, key=lambda item: item.nodeid.partition("[")[0])
+    for turn, (_, group) in enumerate(by_scenario):
+        cells = list(group)
+        first = turn % len(cells)
+        ordered += cells[first:] + cells[:first]
+    return ordered

@@ -81,7 +81,7 @@ class Guest:
 
     def probe(self) -> Facts:
         """Read the facts anew, after something was changed."""
-        self._facts = probe(self.user, self.root, self.access.user)
+        self._facts = probe(self.user, self.root, self.access.user, self.scale)
         return self._facts
 
     def _login(self, user: str) -> Connection:

@@ -21,11 +21,11 @@ from tenacity import (
 )
 
 from harness.errors import GuestRefusal, HarnessError, TestbedError
-from harness.guest import clock
+from harness.guest import clock, guest_health
 from harness.guest.connection import Connection, refused
 from harness.guest.facts import Facts
 from harness.guest.keys import Identity
-from harness.guest.probe import probe
+from harness.guest.probe import probe, run_script, script
 from harness.guest.session import CommandTimeout
 from harness.hypervisor.machine import Machine
 
@@ -56,12 +56,16 @@ class Guest:
 
     def __init__(
         self, cell: str, machine: Machine, access: Access, *, scale: float,
-        facts: Facts | None = None, on_end: Callable[[], None] = lambda: None,
+        facts: Facts | None = None, altered: bool = False,
+        on_end: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
+        """*altered*: on purpose, so that what it lacks may be what it was deprived of."""
         self.cell = cell
         self.machine = machine
         self.access = access
         self.scale = scale
+        self.altered = altered
+        self.ended = False
         self._facts = facts
         self._on_end = on_end
         self._connections: dict[str, Connection] = {}
@@ -149,6 +153,21 @@ class Guest:
             error.hint = "free space where the guest writes"
             error.command = f"df -h {self.machine.spec.disk.parent.parent}"
             raise error
+
+    def check_health(self) -> None:
+        """Raise :class:`TestbedError` where the guest has run out of room or memory, or its disk
+        fails: then what it shows is none of its distro's doing.  Asked before a finding counts."""
+        signs = guest_health.DISK_FAILS
+        lacking = []
+        if not self.altered:
+            signs += f"|{guest_health.OUT_OF_MEMORY}"
+            try:
+                lacking = run_script(self.root, script("guest_health.py"), self.access.user)
+            except CommandTimeout as error:
+                raise self.broken(f"it does not say what it lacks: {error.what}") from error
+        lacking += guest_health.kernel_says(self.machine.console.text(), signs)
+        if lacking:
+            raise self.broken("; ".join(lacking))
 
     def broken(self, what: str) -> TestbedError:
         """The error for a guest that cannot be reached, with its console's tail."""
@@ -268,6 +287,7 @@ class Guest:
 
     def end(self) -> None:
         """End the machine and remove its disk."""
+        self.ended = True
         self.machine.end()
         self.disconnect()
         self._on_end()

@@ -250,6 +250,9 @@ class Guest:
             wanted = self.root.run("cat", CMDLINE_FILE, check=False)
             if wanted.ok and wanted.stdout.strip():
                 cmdline = wanted.stdout.strip()
+        # What was written must not be lost with a guest that dies on the way.
+        self.root.run("sync", timeout=60)
+        self.check_alive()
         # The connection may break before the answer comes.
         with contextlib.suppress(TestbedError, CommandTimeout):
             self.root.run("systemctl", "poweroff", "--no-wall", check=False, timeout=20)

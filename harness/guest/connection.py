@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 import paramiko
 
 from harness.errors import TestbedError
+from harness.guest import standstill
 from harness.guest.keys import Identity
 from harness.guest.session import NO_STATUS, CommandFailed, CommandTimeout, Result
 
@@ -25,7 +26,6 @@ _CIPHERS = ("aes128-ctr",)
 _DIGESTS = ("hmac-sha2-256",)
 DEFAULT_TIMEOUT = 30.0  # seconds with hardware acceleration
 CONTROL_SECONDS = 10.0  # the same
-FROZEN = 5.0  # seconds between two looks, of which one takes hundredths: this process stood still
 
 
 def _wait_slice(waited: float) -> float:
@@ -128,7 +128,7 @@ class Connection:
             channel.sendall(input.encode() if isinstance(input, str) else input)
         channel.shutdown_write()
         out, err = bytearray(), bytearray()
-        began = looked = watched = started
+        waited, looked, watched = standstill.Stopwatch(), started, started
         while True:
             finished = channel.exit_status_ready() and (channel.eof_received or channel.closed)
             while channel.recv_ready():
@@ -138,16 +138,15 @@ class Connection:
             if finished:
                 break
             now = time.monotonic()
-            if now - looked > FROZEN:  # and the guest with it: that was no time to answer in
-                began += now - looked
+            standstill.noticed(now - looked)
             looked = now
-            if now - began > limit:
+            if waited.seconds > limit:
                 channel.close()
                 said = (out + err).decode(errors="replace")[-1500:]
                 raise CommandTimeout(
                     f"`{shlex.join(argv)[:160]}` did not end within {limit:.0f} s",
                     hint="the guest may be overloaded; look at its console and journal",
-                    detail=said, waited=now - began,
+                    detail=said, waited=waited.seconds,
                 )  # fmt: skip
             if now - watched > 1:
                 self._watch()

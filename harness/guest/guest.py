@@ -21,7 +21,7 @@ from tenacity import (
 )
 
 from harness.errors import GuestRefusal, HarnessError, TestbedError
-from harness.guest import clock, guest_health
+from harness.guest import clock, guest_health, standstill
 from harness.guest.connection import Connection, refused
 from harness.guest.facts import Facts
 from harness.guest.keys import Identity
@@ -204,9 +204,9 @@ class Guest:
         Soon it asks less often: a guest that is asked all the time never idles, and whether one
         does tells a thing that hangs from a host that is slow.
         """
-        limit, started = seconds * self.scale, time.monotonic()
+        limit, waited = seconds * self.scale, standstill.Stopwatch()
         retrying = Retrying(
-            stop=stop_after_delay(limit),
+            stop=lambda _: waited.seconds >= limit, sleep=standstill.sleep,
             wait=wait_chain(*[wait_fixed(pause)] * OFTEN, wait_fixed(max(pause, SELDOM))),
             retry=retry_if_result(lambda done: not done), before=lambda _: self.check_alive(),
         )  # fmt: skip
@@ -214,7 +214,7 @@ class Guest:
             retrying(ready)
         except RetryError as error:
             raise CommandTimeout(
-                f"{what} did not come within {limit:.0f} s", waited=time.monotonic() - started
+                f"{what} did not come within {limit:.0f} s", waited=waited.seconds
             ) from error
 
     def idle(self, late: CommandTimeout) -> str:

@@ -14,8 +14,7 @@ import pytest
 from paramiko.common import cMSG_CHANNEL_REQUEST
 
 from harness.errors import TestbedError
-from harness.guest import connection as room
-from harness.guest import keys
+from harness.guest import keys, standstill
 from harness.guest.connection import Connection
 from harness.guest.session import NO_STATUS, CommandFailed
 
@@ -136,5 +135,5 @@ def test_time_in_which_this_process_stood_still_is_nobodys(
     looks = iter([lambda: time.sleep(4), ending.set])
     server.act = lambda channel: end(channel) if ending.wait(PATIENCE) else None
     connection._watch = lambda: next(looks, lambda: None)()
-    monkeypatch.setattr(room, "FROZEN", 1.0)
+    monkeypatch.setattr(standstill, "SECONDS", 1.0)
     assert connection.run("true", timeout=4).ok

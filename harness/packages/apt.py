@@ -13,9 +13,10 @@ class Apt(Tool):
     SIGNS = signs(
         locked=r"Could not get lock|Unable to (?:acquire|lock)",
         # What a package's own script says of a full disk is not apt's word: some mean a limit.
+        # A repository that is not signed is one that its image does not trust: a no.
         broken=r"^(?:E|W): Failed to fetch.*|Hash Sum mismatch|Temporary failure resolving.*|"
         r"The package lists or status file could not be parsed.*|"
-        r"The repository '.*' (?:is not signed|(?:does not have|no longer has) a Release file).*|"
+        r"The repository '.*' (?:does not have|no longer has) a Release file.*|"
         r"Release file for .* is (?:not valid yet|expired).*|"
         r"You don't have enough free space in .*|"
         r"^(?:[EW]: |dpkg: | cannot copy |tar: ).*(?:No space left on device|"

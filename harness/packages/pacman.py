@@ -22,7 +22,7 @@ class Pacman(Tool):
         broken=r"failed retrieving file.*|failed to synchronize.*|failed to retrieve some files.*|"
         r"invalid or corrupted (?:database|package).*|Could not resolve host.*|"
         r"database '.*' is not valid.*|could not open file .*\.db.*|signature from .* is .*|"
-        r"required key missing from keyring|not enough free disk space|Partition .* too full.*",
+        r"not enough free disk space|Partition .* too full.*",
     )
     UNREADABLE = re.compile(r"could not open file .*\.db")
     PROCESSES = ("pacman", "packagekitd", "pamac-daemon")

@@ -21,7 +21,7 @@ class Zypper(Rpm):
         r"Problem retrieving.*|Valid metadata not found.*|File '.*' not found on medium.*|"
         r"Could not refresh.*|Some of the repositories have not been refreshed.*|"
         r"Can't provide .*|Digest verification failed.*|Repository '.*' is invalid.*|"
-        rf"Signature verification failed.*|.*running out of disk space.*|{NO_ROOM}",
+        rf".*running out of disk space.*|{NO_ROOM}",
         holder=r"application with (pid \d+ \([^)]*\))",
     )
     PROCESSES = ("zypper", "packagekitd", "YaST2")

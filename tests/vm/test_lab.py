@@ -97,7 +97,7 @@ def test_a_guest_that_lacks_something_is_told(own_lab: Lab, own_distro: Distro) 
     )
     assert "Memory cgroup out of memory" in guest.root.run("dmesg").stdout
     guest.check_health()
-    guest.root.sh('fallocate -l "$(df --output=avail -B1 / | tail -1)" /full')
+    guest.root.sh('fallocate -l "$(($(df --output=avail -BM / | tail -1 | tr -d M) - 50))M" /full')
     with pytest.raises(TestbedError, match="no room left on /") as caught:
         guest.check_health()
     assert "console" in caught.value.detail

@@ -162,6 +162,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
                                hint="this is a bug of the scenario")  # fmt: skip
         findings = decider.findings()
         if findings:
+            outcome.check_health(pyfuncitem, decider)
             raise Finding("\n".join(describe(row) for row in findings))
     return result
 

@@ -12,7 +12,7 @@ from harness.distros.base import Distro
 from harness.errors import GuestRefusal, TestbedError
 from harness.guest.guest import Guest
 from harness.guest.session import CommandTimeout, Result
-from harness.packages import manager
+from harness.packages import install_anew, manager
 from harness.rootless import engine
 from harness.session.decide import Decider
 
@@ -63,7 +63,8 @@ def fetch(guest: Guest, distro: Distro) -> str:
     """Get the script into the guest.  Returns why that cannot be; empty where it can."""
     if not guest.user.sh("command -v curl", check=False).ok:
         try:
-            manager(distro.package_manager, guest.root).install("curl", "ca-certificates")
+            tool = manager(distro.package_manager, guest.root)
+            install_anew(tool, "curl", "ca-certificates")
         except GuestRefusal as refusal:
             return f"the manual's command needs curl, which cannot be installed: {refusal.what}"
     got = guest.user.sh(FETCH, ADDRESS, timeout=90, check=False)

@@ -21,11 +21,11 @@ from tenacity import (
 )
 
 from harness.errors import GuestRefusal, HarnessError, TestbedError
-from harness.guest import clock
+from harness.guest import clock, guest_health, standstill
 from harness.guest.connection import Connection, refused
 from harness.guest.facts import Facts
 from harness.guest.keys import Identity
-from harness.guest.probe import probe
+from harness.guest.probe import probe, run_script, script
 from harness.guest.session import CommandTimeout
 from harness.hypervisor.machine import Machine
 
@@ -56,12 +56,16 @@ class Guest:
 
     def __init__(
         self, cell: str, machine: Machine, access: Access, *, scale: float,
-        facts: Facts | None = None, on_end: Callable[[], None] = lambda: None,
+        facts: Facts | None = None, altered: bool = False,
+        on_end: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
+        """*altered*: on purpose, so that what it lacks may be what it was deprived of."""
         self.cell = cell
         self.machine = machine
         self.access = access
         self.scale = scale
+        self.altered = altered
+        self.ended = False
         self._facts = facts
         self._on_end = on_end
         self._connections: dict[str, Connection] = {}
@@ -81,7 +85,7 @@ class Guest:
 
     def probe(self) -> Facts:
         """Read the facts anew, after something was changed."""
-        self._facts = probe(self.user, self.root, self.access.user)
+        self._facts = probe(self.user, self.root, self.access.user, self.scale)
         return self._facts
 
     def _login(self, user: str) -> Connection:
@@ -150,6 +154,21 @@ class Guest:
             error.command = f"df -h {self.machine.spec.disk.parent.parent}"
             raise error
 
+    def check_health(self) -> None:
+        """Raise :class:`TestbedError` where the guest has run out of room or memory, or its disk
+        fails: then what it shows is none of its distro's doing.  Asked before a finding counts."""
+        signs = guest_health.DISK_FAILS
+        lacking = []
+        if not self.altered:
+            signs += f"|{guest_health.OUT_OF_MEMORY}"
+            try:
+                lacking = run_script(self.root, script("guest_health.py"), self.access.user)
+            except CommandTimeout as error:
+                raise self.broken(f"it does not say what it lacks: {error.what}") from error
+        lacking += guest_health.kernel_says(self.machine.console.text(), signs)
+        if lacking:
+            raise self.broken("; ".join(lacking))
+
     def broken(self, what: str) -> TestbedError:
         """The error for a guest that cannot be reached, with its console's tail."""
         console = self.machine.console
@@ -185,9 +204,9 @@ class Guest:
         Soon it asks less often: a guest that is asked all the time never idles, and whether one
         does tells a thing that hangs from a host that is slow.
         """
-        limit, started = seconds * self.scale, time.monotonic()
+        limit, waited = seconds * self.scale, standstill.Stopwatch()
         retrying = Retrying(
-            stop=stop_after_delay(limit),
+            stop=lambda _: waited.seconds >= limit, sleep=standstill.sleep,
             wait=wait_chain(*[wait_fixed(pause)] * OFTEN, wait_fixed(max(pause, SELDOM))),
             retry=retry_if_result(lambda done: not done), before=lambda _: self.check_alive(),
         )  # fmt: skip
@@ -195,7 +214,7 @@ class Guest:
             retrying(ready)
         except RetryError as error:
             raise CommandTimeout(
-                f"{what} did not come within {limit:.0f} s", waited=time.monotonic() - started
+                f"{what} did not come within {limit:.0f} s", waited=waited.seconds
             ) from error
 
     def idle(self, late: CommandTimeout) -> str:
@@ -231,6 +250,9 @@ class Guest:
             wanted = self.root.run("cat", CMDLINE_FILE, check=False)
             if wanted.ok and wanted.stdout.strip():
                 cmdline = wanted.stdout.strip()
+        # What was written must not be lost with a guest that dies on the way.
+        self.root.run("sync", timeout=60)
+        self.check_alive()
         # The connection may break before the answer comes.
         with contextlib.suppress(TestbedError, CommandTimeout):
             self.root.run("systemctl", "poweroff", "--no-wall", check=False, timeout=20)
@@ -268,6 +290,7 @@ class Guest:
 
     def end(self) -> None:
         """End the machine and remove its disk."""
+        self.ended = True
         self.machine.end()
         self.disconnect()
         self._on_end()

@@ -14,6 +14,7 @@ from harness.guest import probe_parse
 from harness.guest.facts import Facts
 
 TIMEOUT = 60.0
+OVERDUE = 75  # what a script exits with that could not wait for the guest's programs
 CONTROL = ("python3", "-I", "-c", "print('as it should')")
 # The guest has no harness: a script's modules are there under their names before it asks for them.
 LOADER = """import sys, types
@@ -44,20 +45,22 @@ class Session(Protocol):
     ) -> _Result: ...
 
 
-def probe(user: Session, root: Session, user_name: str) -> Facts:
+def probe(user: Session, root: Session, user_name: str, scale: float = 1.0) -> Facts:
     """The facts of the guest as ``user_name`` meets them; reads, and changes nothing.
 
+    *scale* is that of the guest's time limits: the scripts have their own.
     Raises :class:`GuestRefusal` where the user's logins do not run what root's do: a shell that
     refuses, or says something of its own, a PATH that leads nowhere.
     """
-    login = _login(user, root, user_name)
-    seen = run_script(root, script("probe_root.py"), json.dumps({**login, "user": user_name}))
+    login = _login(user, root, user_name, scale)
+    asked = json.dumps({**login, "user": user_name})
+    seen = run_script(root, script("probe_root.py"), asked, str(scale))
     return probe_parse.facts(user_name, login, seen)
 
 
-def _login(user: Session, root: Session, user_name: str) -> Any:
+def _login(user: Session, root: Session, user_name: str, scale: float) -> Any:
     try:
-        return run_script(user, script("probe_login.py"))
+        return run_script(user, script("probe_login.py"), str(scale))
     except TestbedError as error:
         of_root, of_user = (session.run(*CONTROL, check=False) for session in (root, user))
         if of_root.stdout.strip() != "as it should" or of_user.stdout == of_root.stdout:
@@ -108,6 +111,11 @@ def run_script(session: Session, text: str, *argv: str, timeout: float = TIMEOUT
             hint="add the distro's python3 package to the image recipe, or to the distro's own"
                  " image by a fix of the catalogue",
             detail=result.stderr.strip(),
+        )
+    if result.exit_status == OVERDUE:
+        raise TestbedError(
+            f"the guest is too slow to be probed, or a program hangs: {result.stderr.strip()}",
+            hint="the host may be overloaded: run fewer guests at a time",
         )
     try:
         return json.loads(result.stdout)

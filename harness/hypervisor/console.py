@@ -43,12 +43,16 @@ class Console:
                 return f"{meaning}: {match.group(0).decode(errors='replace').strip()}"
         return ""
 
+    def text(self) -> str:
+        """All of it, or nothing where it is not there."""
+        try:
+            return self.path.read_bytes().decode(errors="replace")
+        except FileNotFoundError:
+            return ""
+
     def tail(self, lines: int = 15) -> str:
         """The last lines, without control sequences."""
-        try:
-            text = self.path.read_bytes()[-20_000:].decode(errors="replace")
-        except FileNotFoundError:
-            return "(the console is empty)"
+        text = self.text()[-20_000:]
         text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1bc|\r", "", text)
         kept = [line for line in text.split("\n") if line.strip()]
         return "\n".join(kept[-lines:]) or "(the console is empty)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from harness.errors import UsageError
+from harness.errors import TestbedError, UsageError
 from harness.guest.session import Session
 from harness.packages.apt import Apt
 from harness.packages.common import Repository
@@ -13,7 +13,7 @@ from harness.packages.dnf import Dnf, Tdnf, Yum
 from harness.packages.pacman import Pacman
 from harness.packages.zypper import Zypper
 
-__all__ = ["MANAGERS", "PackageManager", "Repository", "manager"]
+__all__ = ["MANAGERS", "PackageManager", "Repository", "install_anew", "manager"]
 
 
 class PackageManager(Protocol):
@@ -69,3 +69,11 @@ def manager(name: str, root: Session) -> PackageManager:
     if name not in _MAKERS:
         raise UsageError(f"no package manager {name!r}; known: {', '.join(MANAGERS)}")
     return _MAKERS[name](root)
+
+
+def install_anew(tool: PackageManager, *packages: str) -> str:
+    """Install with the indexes that the guest has; with new ones where its archive has moved on."""
+    try:
+        return tool.install(*packages)
+    except TestbedError:
+        return f"{tool.refresh()}\n{tool.install(*packages)}"

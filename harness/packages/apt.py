@@ -12,8 +12,15 @@ class Apt(Tool):
     # E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 812 (apt-get)
     SIGNS = signs(
         locked=r"Could not get lock|Unable to (?:acquire|lock)",
+        # What a package's own script says of a full disk is not apt's word: some mean a limit.
+        # A repository that is not signed is one that its image does not trust: a no.
         broken=r"^(?:E|W): Failed to fetch.*|Hash Sum mismatch|Temporary failure resolving.*|"
-        r"The package lists or status file could not be parsed.*",
+        r"The package lists or status file could not be parsed.*|"
+        r"The repository '.*' (?:does not have|no longer has) a Release file.*|"
+        r"Release file for .* is (?:not valid yet|expired).*|"
+        r"You don't have enough free space in .*|"
+        r"^(?:[EW]: |dpkg: | cannot copy |tar: ).*(?:No space left on device|"
+        r"Cannot allocate memory).*",
         holder=r"held by (process \d+ \([^)]*\))",
     )
     PROCESSES = ("apt-get", "apt", "dpkg", "unattended-upgr")

@@ -51,7 +51,7 @@ class Signs:
     sign of its own: whatever is not one of these is the distro's no."""
 
     locked: re.Pattern[str]
-    broken: re.Pattern[str]  # downloads and indexes: the test bed's trouble
+    broken: re.Pattern[str]  # downloads, indexes, the clock, room: the test bed's trouble
     holder: re.Pattern[str]  # group 1: who holds the lock, where the manager says so
 
 
@@ -118,7 +118,7 @@ class Tool:
             line = next(one for one in said.splitlines() if found[0].splitlines()[0] in one)
             raise TestbedError(
                 f"{self.NAME} could not get what it needs: {line.strip()[:200]}",
-                hint="look at the mirror and at the guest's network",
+                hint="look at the mirror, and at the guest's network, clock and disk",
                 detail=result.transcript[-4000:],
             )
         raise CommandFailed(result)

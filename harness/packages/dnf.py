@@ -6,7 +6,7 @@ import re
 
 from harness.guest.session import Result
 from harness.packages.common import Repository, signs, words
-from harness.packages.rpm import Rpm
+from harness.packages.rpm import NO_ROOM, Rpm
 
 NO_LOCK = "exit_on_lock=True"  # waiting is done here, with a limit
 
@@ -23,7 +23,8 @@ class Dnf(Rpm):
         broken=r"Failed to download metadata.*|Failed to (?:synchronize|load) .*|Curl error.*|"
         r"Errors during downloading.*|Error downloading packages.*|Cannot download.*|"
         r"No more mirrors to try.*|Cannot find a valid baseurl.*|All mirrors were tried.*|"
-        r".*incorrect checksum.*|checksum doesn't match.*|Ignoring repositories: .*",
+        r".*incorrect checksum.*|checksum doesn't match.*|Ignoring repositories: .*|"
+        rf"Cannot retrieve repository metadata.*|more space needed on the .*|{NO_ROOM}",
         holder=r"The application with (PID \d+ is: \S+)|(?:process with )(pid \d+)",
     )
     PROCESSES = ("dnf", "dnf-3", "yum", "tdnf", "packagekitd")
@@ -112,7 +113,8 @@ class Tdnf(Dnf):
         locked=r"waiting for \S*lock|instance[- ]lock|Waiting for process with pid",
         broken=r"Failed to synchronize cache.*|curl#?\d+.*|Error when downloading.*|"
         r"Failed to download.*|Curl error.*|Errors during downloading.*|"
-        r"Error processing package:.*|Cannot download.*|Error downloading packages.*",
+        r"Error processing package:.*|Cannot download.*|Error downloading packages.*|"
+        rf"{NO_ROOM}",
     )
     OPTIONS = ("-y",)
     STRICT = ()

@@ -21,7 +21,8 @@ class Pacman(Tool):
         locked=r"unable to lock database",
         broken=r"failed retrieving file.*|failed to synchronize.*|failed to retrieve some files.*|"
         r"invalid or corrupted (?:database|package).*|Could not resolve host.*|"
-        r"database '.*' is not valid.*|could not open file .*\.db.*|signature from .* is .*",
+        r"database '.*' is not valid.*|could not open file .*\.db.*|signature from .* is .*|"
+        r"not enough free disk space|Partition .* too full.*",
     )
     UNREADABLE = re.compile(r"could not open file .*\.db")
     PROCESSES = ("pacman", "packagekitd", "pamac-daemon")

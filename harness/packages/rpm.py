@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from harness.packages.common import Tool, words
 
+# "installing package x needs 12MB more space on the / filesystem"; before rpm 4.18 without "more
+# space".
+NO_ROOM = r"installing package \S+ needs \d+.* on the \S+ filesystem"
+
 
 class Rpm(Tool):
     """Queries of the managers that stand on rpm."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from harness.packages.common import Repository, environment, signs, words
-from harness.packages.rpm import Rpm
+from harness.packages.rpm import NO_ROOM, Rpm
 
 REBOOT, RESTART = 102, 103  # done, and wishes
 
@@ -20,7 +20,8 @@ class Zypper(Rpm):
         broken=r"Download \(curl\) error.*|Failed to (?:download|retrieve|cache).*|"
         r"Problem retrieving.*|Valid metadata not found.*|File '.*' not found on medium.*|"
         r"Could not refresh.*|Some of the repositories have not been refreshed.*|"
-        r"Can't provide .*|Digest verification failed.*|Repository '.*' is invalid.*",
+        r"Can't provide .*|Digest verification failed.*|Repository '.*' is invalid.*|"
+        rf".*running out of disk space.*|{NO_ROOM}",
         holder=r"application with (pid \d+ \([^)]*\))",
     )
     PROCESSES = ("zypper", "packagekitd", "YaST2")

@@ -59,6 +59,11 @@ class Options:
     vcpus: int = 2
     progress: Progress = print
 
+    @property
+    def altered(self) -> bool:
+        """Whether guests are made other than their distro has them."""
+        return bool(self.hooks or self.induced or self.kernel_arguments)
+
 
 class Machines:
     """The guests of one process."""
@@ -195,7 +200,8 @@ class Machines:
         facts = Facts.from_json(saved.extra["facts"]) if saved else None
         guest = Guest(
             cell.id, machine, Access(self._identity, host_key, seed.USER),
-            scale=chosen.scale, facts=facts, on_end=lambda: self._forget(lease),
+            scale=chosen.scale, facts=facts, altered=self.options.altered,
+            on_end=lambda: self._forget(lease),
         )  # fmt: skip
         self._guests[id(guest)] = (guest, lease)
         return guest

@@ -29,7 +29,7 @@ from harness.image.twins import repository, schema
 from harness.image.twins.repository import NAME, Built
 from harness.image.twins.schema import Twin
 from harness.matrix import TWIN, Cell
-from harness.packages import MANAGERS, Repository, manager
+from harness.packages import MANAGERS, Repository, install_anew, manager
 from harness.packages.apt import Apt
 from harness.rootless import inducing, installing
 
@@ -77,7 +77,7 @@ def make(
 def _become(guest: Guest, twin: Twin, packages: Built, log: Log) -> None:
     root, tools = guest.root, twin.tools
     if tools.debs:
-        _install(root, tools.debs, log)
+        log(install_anew(manager("apt", root), *tools.debs))
     for name, program in tools.commands.items():
         root.run("ln", "-sf", program, f"/usr/bin/{name}")
     root.write("/etc/os-release", twin.os_release.lstrip())
@@ -109,16 +109,6 @@ def _write(root: Session, file: File) -> None:
         root.run("ln", "-sfT", file.link, file.path)
     else:
         root.write(file.path, file.content.lstrip(), int(file.mode, 8))
-
-
-def _install(root: Session, debs: tuple[str, ...], log: Log) -> None:
-    """With the indexes that the image has; with new ones where its archive has moved on."""
-    apt = manager("apt", root)
-    try:
-        log(apt.install(*debs))
-    except TestbedError:
-        log(apt.refresh())
-        log(apt.install(*debs))
 
 
 def _copy(root: Session, twin: Twin, packages: Built) -> str:

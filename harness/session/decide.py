@@ -157,6 +157,15 @@ class Decider:
                 source=source, evidence=evidence, note=note, next_step=next_step, log=log,
             )  # fmt: skip
 
+    def retract(self, *, note: str, evidence: str, next_step: str, log: str) -> None:
+        """Give what was found the test bed's verdict: the guest was not fit to show it."""
+        self.rows = [
+            replace(row, verdict=Verdict.TESTBED_ERROR, note=note, next_step=next_step, log=log,
+                    evidence=evidence.strip()[-EVIDENCE_CHARACTERS:])
+            if row.verdict.finding else row
+            for row in self.rows
+        ]  # fmt: skip
+
     def _add(self, key: str, verdict: Verdict, **fields: Value) -> None:
         claim, _, aspect = key.partition(".")
         now = time.monotonic()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.errors import GuestRefusal, HarnessError
+from harness.errors import GuestRefusal, HarnessError, TestbedError
 from harness.guest.session import CommandTimeout
 from harness.matrix import TWIN, Cell
 from harness.results import terminal
@@ -24,6 +24,12 @@ def account(
 ) -> None:
     """Turn what ended a scenario into verdicts: a refusal of the guest, or the test bed."""
     item.stash[FAILED] = True
+    idle = _idle(item, error) if isinstance(error, CommandTimeout) else ""
+    if idle or (isinstance(error, GuestRefusal) and report.when != "setup"):
+        try:
+            check_health(item, decider)
+        except TestbedError as trouble:
+            error = trouble
     if isinstance(error, Finding):
         report.longrepr = terminal.printable(str(error))
     elif isinstance(error, pytest.skip.Exception):
@@ -48,7 +54,7 @@ def account(
             where = (str(item.path), item.location[1] or 0)
             report.longrepr = (*where, f"Skipped: {error.what}")
             item.stash[FAILED] = False
-    elif isinstance(error, CommandTimeout) and (idle := _idle(item, error)):
+    elif isinstance(error, CommandTimeout) and idle:
         decider.conclude(
             Verdict.VIOLATED, observed=error.what, note=idle, evidence=error.detail,
             next_step="find what it waits for: it had nothing to do",
@@ -60,6 +66,20 @@ def account(
         if isinstance(error, HarnessError):
             report.longrepr = terminal.printable(str(error))
         broke(decider, error, _console(item))
+
+
+def check_health(item: pytest.Item, decider: Decider) -> None:
+    """Raise :class:`TestbedError` where the scenario's guest was not fit to show what was found,
+    which then is the test bed's too.  See :meth:`harness.guest.guest.Guest.check_health`."""
+    guest = item.stash.get(GUEST, None)
+    if guest is None or guest.ended:
+        return
+    try:
+        guest.check_health()
+    except TestbedError as error:
+        note, hint, detail = _parts(error)
+        decider.retract(note=note, evidence=detail, next_step=hint, log=_console(item))
+        raise
 
 
 def after(
@@ -103,15 +123,20 @@ def broke(
 ) -> None:
     """Give all that is undecided the test bed's verdict: *error* says nothing of the distro.
     *anyway*: also where nothing is."""
-    what, hint, detail = f"{type(error).__name__}: {error}", "", ""
-    if isinstance(error, HarnessError):
-        what, hint, detail = error.what, error.hint, error.detail
+    note, hint, detail = _parts(error)
     if isinstance(error, CommandTimeout):
         hint = hint or "the guest may be overloaded; look at its console and journal"
     decider.conclude(
-        Verdict.TESTBED_ERROR, note=what.splitlines()[0][:300], evidence=detail, next_step=hint,
-        log=log, anyway=anyway,
-    )  # fmt: skip
+        Verdict.TESTBED_ERROR, note=note, evidence=detail, next_step=hint, log=log, anyway=anyway
+    )
+
+
+def _parts(error: BaseException) -> tuple[str, str, str]:
+    """The note, the next step and the evidence of an error's row."""
+    what, hint, detail = f"{type(error).__name__}: {error}", "", ""
+    if isinstance(error, HarnessError):
+        what, hint, detail = error.what, error.hint, error.detail
+    return what.splitlines()[0][:300], hint, detail
 
 
 def told(error: Exception) -> str:

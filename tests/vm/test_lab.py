@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -71,6 +72,40 @@ def test_a_panic_is_the_test_beds_fault_and_is_told_at_once(
     with pytest.raises(TestbedError, match="panicked") as caught:
         guest.root.sh("(sleep 0.2; echo c > /proc/sysrq-trigger) & sleep 120", timeout=120)
     assert "console" in caught.value.detail
+
+
+def test_a_killed_guest_is_the_test_beds_fault(own_lab: Lab, own_distro: Distro) -> None:
+    """Also for who does not ask how its command ended, and in the middle of a reboot."""
+    guest = own_lab.guest(CELL, own_distro, "booted")
+    with pytest.raises(GuestRefusal, match="was ended by a signal"):
+        guest.user.sh("kill -KILL $$")
+    guest.root.run("true")
+    (qemu,) = qemu_processes(str(guest.machine.spec.disk.parent))
+    killer = threading.Timer(2, qemu.kill)
+    killer.start()
+    with pytest.raises(TestbedError):
+        guest.user.run("sleep", "60", check=False)
+    killer.join()
+    with pytest.raises(TestbedError, match="QEMU ended"):
+        guest.reboot()
+
+
+def test_a_guest_that_lacks_something_is_told(own_lab: Lab, own_distro: Distro) -> None:
+    guest = own_lab.guest(CELL, own_distro, "booted")
+    guest.root.sh(
+        "systemd-run -q --wait -p MemoryMax=32M sh -c 'head -c 200M /dev/zero | tail'", check=False
+    )
+    assert "Memory cgroup out of memory" in guest.root.run("dmesg").stdout
+    guest.check_health()
+    guest.root.sh('fallocate -l "$(($(df --output=avail -BM / | tail -1 | tr -d M) - 50))M" /full')
+    with pytest.raises(TestbedError, match="no room left on /") as caught:
+        guest.check_health()
+    assert "console" in caught.value.detail
+    guest.root.run("rm", "/full")
+    guest.check_health()
+    guest.root.sh("head -c 4G /dev/zero | tail", timeout=120, check=False)
+    with pytest.raises(TestbedError, match="the kernel says: Out of memory: Kill"):
+        guest.check_health()
 
 
 def test_a_wrong_host_key_is_refused(own_lab: Lab, own_distro: Distro) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.errors import GuestRefusal
 from harness.guest.facts import Facts
-from harness.packages import manager
+from harness.packages import install_anew, manager
 from harness.rootless import engine
 from harness.rootless.bugs import acts
 from harness.rootless.bugs.layers import File, load
@@ -32,7 +32,8 @@ getent passwd "$1"
 
 def _move_user(case: Case) -> str:
     try:
-        manager(case.distro.package_manager, case.guest.root).install("libnss-extrausers")
+        tool = manager(case.distro.package_manager, case.guest.root)
+        install_anew(tool, "libnss-extrausers")
     except GuestRefusal as refusal:
         raise CannotInduce(f"no users but those of /etc/passwd: {refusal.what}") from refusal
     return acts.root(case, _ELSEWHERE, case.guest.access.user).transcript

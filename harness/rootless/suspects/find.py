@@ -29,14 +29,13 @@ def find(lab: Lab, cell: Cell, distro: Distro, state: str) -> tuple[str, ...]:
     """
     options = lab.options
     plain = Lab(replace(options, hooks={}, induced={}, kernel_arguments=""))
-    altered = options.hooks or options.induced or options.kernel_arguments
     for reached in reversed(STATES[: STATES.index(state) + 1]):
         guest = _as_altered(lab, cell, distro, reached)
         if guest is None:
             continue
         here = look(guest)
         facts = guest.facts
-        if not altered or not plain.has(cell, distro, reached):
+        if not options.altered or not plain.has(cell, distro, reached):
             return compare.suspects(here, None)
         healthy = plain.guest(cell, distro, reached)
         told = compare.suspects(here, _without_login(look(healthy), here))

@@ -9,6 +9,7 @@ import pwd
 import re
 import stat
 
+from harness.guest.guest_health import full
 from harness.rootless.suspects.guest_notes import note, owner, read, words
 from harness.rootless.suspects.guest_programs import packages_of
 
@@ -38,7 +39,6 @@ PRIVATE = (
 ).split()
 # Made by root once, and the user's own daemon cannot write there.
 OF_THE_USER = ".config .config/docker .docker .local .local/share .local/share/docker".split()
-ENOUGH = 20 << 20  # bytes
 # What no package brought is remarkable here.
 UNOWNED = (
     "/etc/sysctl.d/", "/etc/modprobe.d/", "/usr/lib/sysctl.d/", "/etc/ld.so.conf.d/",
@@ -116,6 +116,5 @@ def room(paths: "list[str]") -> None:
     """Note which file systems are full."""
     for path in paths:
         with contextlib.suppress(OSError):
-            seen = os.statvfs(path)
-            full = seen.f_bavail * seen.f_frsize < ENOUGH or (seen.f_files and not seen.f_favail)
-            note("room " + path, f"{path} has {'no ' if full else ''}room left", bool(full))
+            odd = full(path)
+            note("room " + path, f"{path} has {'no ' if odd else ''}room left", odd)

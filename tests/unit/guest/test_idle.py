@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from harness.errors import TestbedError
+from harness.guest import standstill
 from harness.guest.guest import Access, Guest
 from harness.guest.session import CommandTimeout
 
@@ -42,6 +44,21 @@ def guest(load: str) -> Guest:
 )
 def test_only_a_guest_that_idles_hangs(load: str, waited: float, idle: bool) -> None:
     assert bool(guest(load).idle(CommandTimeout("late", waited=waited))) == idle
+
+
+def test_time_in_which_this_process_stood_still_is_not_waited() -> None:
+    """One try, and the host is suspended: after it there is time for another."""
+    tries: list[str] = []
+
+    def ready() -> bool:
+        tries.append("try")
+        if len(tries) == 1:
+            time.sleep(0.1)  # longer than the limit
+            standstill.noticed(standstill.SECONDS + 1)
+        return len(tries) == 2
+
+    guest("0.00").wait_until(ready, "an answer", 5, pause=0.0)
+    assert len(tries) == 2
 
 
 def test_how_long_was_waited_is_known_of_what_never_came() -> None:

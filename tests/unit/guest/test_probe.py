@@ -241,6 +241,17 @@ def test_scripts_run_where_everything_is_missing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [], "the trial mount leaves nothing behind"
 
 
+@pytest.mark.parametrize("name", ["systemctl", "slirp4netns"])
+def test_a_command_that_does_not_end_is_no_fact(tmp_path: Path, name: str) -> None:
+    """The real scripts: that of the user asks the one, that of root the other."""
+    hangs = tmp_path / name
+    hangs.write_text("#!/bin/sh\nexec /bin/sleep 60\n")
+    hangs.chmod(0o755)
+    here = Local({"PATH": str(tmp_path), "HOME": str(tmp_path)})
+    with pytest.raises(TestbedError, match="did not end in time"):
+        probe(here, here, "tester", scale=0.01)
+
+
 def test_no_python_on_the_guest() -> None:
     with pytest.raises(TestbedError, match="no python3"):
         run_script(Canned(Answer(127, stderr="bash: python3: command not found")), "pass")

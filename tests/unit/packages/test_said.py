@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
 from harness.errors import GuestRefusal, TestbedError
 from harness.guest.session import CommandTimeout, Result
+from harness.packages import install_anew
 from harness.packages.apt import Apt
 from harness.packages.common import Tool
 from harness.packages.dnf import Tdnf, Yum, column, providers
-from harness.packages.zypper import required, rows
+from harness.packages.pacman import Pacman
+from harness.packages.zypper import Zypper, required, rows
 
 
 class Says:
@@ -50,6 +53,22 @@ class Says:
     [
         (Apt, 100, "E: Failed to fetch http://m/x.deb  404  Not Found"),
         (Apt, 100, "E: Failed to fetch file:/x  Hash Sum mismatch"),
+        (Apt, 100, "E: The repository 'http://m/debian trixie Release' does not have a Release "
+                   "file."),
+        (Apt, 100, "E: The repository 'http://m/debian sid Release' no longer has a Release file."),
+        (Apt, 100, "E: Release file for http://m/InRelease is not valid yet (invalid for another "
+                   "3h 2min 1s). Updates for this repository will not be applied."),
+        (Apt, 100, "E: Release file for http://m/InRelease is expired (invalid since 3d 2h 1min)."),
+        (Apt, 100, "E: You don't have enough free space in /var/cache/apt/archives/."),
+        (Apt, 100, "E: Write error - write (28: No space left on device)"),
+        (Apt, 100, "dpkg: error processing archive /var/cache/apt/archives/x.deb (--unpack):\n"
+                   " cannot copy extracted data for './usr/bin/x' to '/usr/bin/x.dpkg-new': failed "
+                   "to write (No space left on device)"),
+        (Zypper, 8, "installing package x-1.x86_64 needs 12MB more space on the / filesystem"),
+        (Yum, 1, "  installing package x-1.x86_64 needs 12MB on the / filesystem"),
+        (Yum, 1, "Disk Requirements:\n  At least 5MB more space needed on the / filesystem."),
+        (Pacman, 1, "error: Partition / too full: 51200 blocks needed, 99 blocks free\n"
+                    "error: not enough free disk space"),
         (Yum, 1, "Error: Cannot find a valid baseurl for repo: base/7/x86_64"),
         (Yum, 1, "failure: repodata/repomd.xml: [Errno 256] No more mirrors to try."),
         (Tdnf, 1, "Error: Failed to synchronize cache for repo 'VMware Photon Linux 4.0'"),
@@ -65,6 +84,10 @@ def test_what_cannot_be_had(kind: type[Tool], status: int, text: str) -> None:
     [
         (Apt, 100, "E: Unable to locate package nonsense"),
         (Apt, 100, "E: Unable to correct problems, you have held broken packages."),
+        (Apt, 100, "E: The repository 'http://m trixie InRelease' is not signed."),
+        (Apt, 100, "fork/exec /proc/self/exe: no space left on device\ndpkg: error processing "
+                   "package x (--configure):\n installed x package post-installation script "
+                   "subprocess returned error exit status 1"),
         (Yum, 1, "Error: Nothing to do"),
         (Tdnf, 1, "Error(1011) : No matching packages"),
     ],
@@ -72,6 +95,29 @@ def test_what_cannot_be_had(kind: type[Tool], status: int, text: str) -> None:
 def test_a_no_is_a_refusal(kind: type[Tool], status: int, text: str) -> None:
     with pytest.raises(GuestRefusal, match=f"exited with {status}"):
         kind(Says(status, stderr=text))._do("install")
+
+
+class Moved(Says):
+    """A session on whose guest apt knows only what the archive no longer has, or *never* does."""
+
+    def __init__(self, never: bool) -> None:
+        super().__init__(0)
+        self.never = never
+
+    def run(self, *argv: str, **_: Any) -> Result:
+        self.ran.append(argv[-1])
+        stale = self.never or "update" not in self.ran
+        gone = "E: Failed to fetch http://m/x.deb  404  Not Found"
+        fails = stale and argv[-1] != "update"
+        return Result(argv, 100 if fails else 0, "", gone if fails else "", 0.1)
+
+
+def test_an_archive_that_moved_on_is_asked_anew() -> None:
+    moved = Moved(never=False)
+    install_anew(Apt(moved), "curl")
+    assert moved.ran == ["curl", "update", "curl"]
+    with pytest.raises(TestbedError):
+        install_anew(Apt(Moved(never=True)), "curl")
 
 
 def test_yum_that_passes_over_a_package_refuses() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from harness.distros.debian import DEBIAN_12
-from harness.errors import RestoreError, TestbedError
+from harness.errors import GuestRefusal, RestoreError, TestbedError
 from harness.hypervisor import acceleration
 from harness.hypervisor.acceleration import Acceleration
 from harness.hypervisor.saved import DISK, MEMORY, SEED, SavedState
@@ -32,10 +32,15 @@ CELL = Cell("debian", "12", "x86_64")
 
 
 class Nobody:
-    """A guest that nobody can enter."""
+    """A guest that nobody can enter; *lacks* is what keeps it from speaking for its distro."""
 
-    def __init__(self, state: str = "") -> None:
+    def __init__(self, state: str = "", lacks: str = "") -> None:
         self.state = state
+        self.lacks = lacks
+
+    def check_health(self) -> None:
+        if self.lacks:
+            raise TestbedError(self.lacks)
 
     def probe(self) -> object:
         return None
@@ -46,7 +51,7 @@ class Nobody:
 
 class Bench(Lab):
     """States are files, of guests that are nobody.  ``will_not`` are those that restore no more;
-    ``told`` is what was said."""
+    ``told`` is what was said; ``lacks`` is what all guests do."""
 
     def __init__(self, directory: Path, image: Image, **options: Any) -> None:
         self.told: list[str] = []
@@ -55,18 +60,19 @@ class Bench(Lab):
         ))  # fmt: skip
         self._images[CELL.id] = image
         self.will_not: set[str] = set()
+        self.lacks = ""
         self.climbing: Callable[[], object] = lambda: None
 
     def keys_of(self, cell: Cell, distro: object) -> dict[str, str]:
         return {state: f"key-{state}" for state in ladder.STATES}
 
     def boot_image(self, cell: Cell, image: Image) -> Any:
-        return Nobody()
+        return Nobody("", self.lacks)
 
     def restore(self, cell: Cell, image: Image, saved: SavedState) -> Any:
         if saved.name in self.will_not:
             raise RestoreError("it will not")
-        return Nobody(saved.name)
+        return Nobody(saved.name, self.lacks)
 
     def _climb(self, *args: object) -> None:
         self.climbing()
@@ -173,6 +179,67 @@ def test_what_another_worker_rebuilt_is_left_to_stand(
     monkeypatch.setattr(bench.states, "weakest", lambda state: next(looks))
     bench.guest(CELL, DEBIAN_12, "daemon")
     assert made(bench)["daemon"] == seen
+
+
+class Refuses:
+    """Refuses so many times, and counts."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.asked = 0
+
+    def __call__(self) -> None:
+        self.asked += 1
+        if self.asked <= self.times:
+            raise GuestRefusal("the daemon does not answer")
+
+
+def test_a_refusal_is_kept_once_it_came_twice(bench: Bench) -> None:
+    bench.states.remove("key-daemon")
+    bench.climbing = once = Refuses(1)
+    guest: Any = bench.guest(CELL, DEBIAN_12, "daemon")
+    assert (guest.state, once.asked) == ("daemon", 2)
+    why = "state daemon cannot be reached: the daemon does not answer"
+    assert f"{CELL}: {why}; trying again" in bench.told
+
+    bench.states.remove("key-daemon")
+    bench.climbing = ever = Refuses(9)
+    for _ in range(2):
+        with pytest.raises(GuestRefusal, match=why):
+            bench.guest(CELL, DEBIAN_12, "daemon")
+    assert ever.asked == 2
+
+
+def test_a_refusal_of_the_state_below_is_not_asked_for_again(bench: Bench) -> None:
+    for state in ("daemon", "prepared"):
+        bench.states.remove(f"key-{state}")
+    bench.climbing = ever = Refuses(9)
+    with pytest.raises(GuestRefusal, match="state prepared cannot be reached"):
+        bench.guest(CELL, DEBIAN_12, "daemon")
+    assert ever.asked == 2
+    assert len(bench.told) == len(set(bench.told)) + 1, "making prepared, twice"
+
+
+def test_what_was_altered_is_meant_to_refuse(bench: Bench, tmp_path: Path) -> None:
+    bench.states.remove("key-daemon")
+    altered = Bench(tmp_path, bench.image(CELL, DEBIAN_12), kernel_arguments="ipv6.disable=1")
+    altered.climbing = ever = Refuses(9)
+    with pytest.raises(GuestRefusal):
+        altered.guest(CELL, DEBIAN_12, "daemon")
+    assert ever.asked == 1
+
+
+@pytest.mark.parametrize("times", [0, 9])
+def test_a_guest_that_lacks_something_refuses_nothing_and_is_not_saved(
+    bench: Bench, times: int
+) -> None:
+    bench.states.remove("key-daemon")
+    bench.lacks, bench.climbing = "no room left on /", Refuses(times)
+    with pytest.raises(TestbedError, match="no room left on /"):
+        bench.guest(CELL, DEBIAN_12, "daemon")
+    bench.lacks, bench.climbing = "", Refuses(0)
+    guest: Any = bench.guest(CELL, DEBIAN_12, "daemon")
+    assert guest.state == "daemon"
 
 
 def test_nothing_is_saved_on_what_is_gone(bench: Bench) -> None:

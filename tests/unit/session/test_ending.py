@@ -49,6 +49,17 @@ def collector(*_):
 suspects.find = collector
 """
 REFUSES = "raise GuestRefusal(unreached(state, 'the daemon does not answer'))"
+LACKS = """
+from harness.guest.session import CommandTimeout
+from harness.results.model import Verdict
+from harness.session.fixtures import DECIDER
+
+def lacks():
+    raise TestbedError("no room left on /", hint="make room", detail="the console's tail")
+
+def pytest_pyfunc_call(pyfuncitem):
+    {seen}
+"""
 STAYS = """
 def end():
     raise TestbedError("QEMU does not end")
@@ -97,6 +108,24 @@ def test_what_could_not_be_decided_is_the_test_bed_s(
     assert (start(stored).verdict, start(stored).note) == (Verdict.TESTBED_ERROR, note)
     assert f"testbed-error  M18.start on {CELL}: {note}" in result.stdout
     assert "Traceback" not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    "seen", ["raise GuestRefusal('it will not')", "raise CommandTimeout('late')",
+             "pyfuncitem.stash[DECIDER].conclude(Verdict.VIOLATED, observed='no'); return True"]
+)  # fmt: skip
+def test_what_a_guest_shows_that_lacks_something_is_the_test_bed_s(
+    tmp_path: Path, seen: str
+) -> None:
+    guest = "SimpleNamespace(facts=None, end=lambda: None, check_health=lacks, ended=False, " \
+            "idle=lambda late: 'it idled', console_path=lab.logs(cell) / 'c.log')"  # fmt: skip
+    result, stored = run(tmp_path, "", LACKS.format(seen=seen), first=f"return {guest}")
+    assert result.returncode == 16, result.stdout + result.stderr
+    assert stored.rows
+    for row in stored.rows:
+        assert (row.verdict, row.note) == (Verdict.TESTBED_ERROR, "no room left on /")
+        assert (row.evidence, row.next_step) == ("the console's tail", "make room")
+        assert row.log == "logs/debian-12_x86_64/c.log"
 
 
 def test_ctrl_c_ends_it_with_its_report(tmp_path: Path) -> None:

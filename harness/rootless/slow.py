@@ -11,8 +11,9 @@ from harness.guest.session import CommandTimeout, Result
 # dockerd gives containerd 15 seconds, and one of the system's a minute.  A guest whose disk is
 # cold, on a busy host, may need more.
 _LATE = re.compile(r"timeout waiting for containerd|containerd\.sock.*context deadline exceeded")
-# What containerd says where somebody else has had its metadata for ten of them: it is not slow.
-_HELD = "waiting for response from boltdb open"
+# What is said where another containerd was left behind: by one that has waited ten seconds for its
+# metadata, or by dockerd.  Then it is not slow.
+_HELD = re.compile("waiting for response from boltdb open|containerd is still running")
 _UP = "API listen on"  # whatever was late before, it came
 # Of the daemon, of a swarm, of runc.
 _DEADLINE = re.compile(
@@ -22,7 +23,7 @@ _DEADLINE = re.compile(
 
 def slow_starts(log: str) -> int:
     """How often dockerd gave up on a containerd that was slow; *log* is the daemon's."""
-    return max(0, len(_LATE.findall(log)) - log.count(_HELD))
+    return max(0, len(_LATE.findall(log)) - len(_HELD.findall(log)))
 
 
 def late_containerd(log: str) -> bool:

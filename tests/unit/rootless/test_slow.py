@@ -29,6 +29,7 @@ UP = 'level=info msg="API listen on /run/user/1000/docker.sock"'
         ((SYSTEMS,), True),
         ((HELD, LATE), False),
         ((HELD, LATE, LATE), True),
+        (('level=info msg="containerd is still running" module=libcontainerd', LATE), False),
         ((LATE, UP), False),
         ((LATE, UP, LATE), True),
         (("error: context deadline exceeded", "/run/containerd/containerd.sock"), False),

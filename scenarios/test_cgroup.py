@@ -47,6 +47,7 @@ look before
 timeout 4 sh -c 'while :; do :; done'
 look after
 """
+# Counts until there are more than enough, or until there come no more: 5 seconds, at most 60.
 PIDS = """
 bomb() {
     [ "$1" -gt 0 ] || { sleep 60; return; }
@@ -55,13 +56,13 @@ bomb() {
     wait
 }
 bomb 6 &
-read -r up rest < /proc/uptime
-end=$((${up%.*} + 5))
-most=0
-while [ "${up%.*}" -lt "$end" ]; do
+now() { read -r up rest < /proc/uptime; up=${up%.*}; }
+now
+begun=$up grown=$up most=0
+while [ "$most" -le "$enough" ] && [ $((up - grown)) -lt 5 ] && [ $((up - begun)) -lt 60 ]; do
     set -- /proc/[0-9]*
-    [ $# -gt "$most" ] && most=$#
-    read -r up rest < /proc/uptime
+    [ $# -le "$most" ] || { most=$#; grown=$up; }
+    now
 done
 echo "most $most"
 """
@@ -93,7 +94,9 @@ def limit_text(text: str) -> str:
 def run(docker: Docker, flag: str, script: str) -> tuple[Result, dict[str, str]]:
     """A container with one of the flags; no numbers where it did not start."""
     script = LIMIT + LIMIT_OF[flag] + script
-    result = docker.run(cgroup.FLAGS[flag], "busybox", "sh", "-c", script, check=False)
+    result = docker.run(
+        cgroup.FLAGS[flag], "busybox", "sh", "-c", script, timeout=90, check=False
+    )
     return result, numbers(result)
 
 
@@ -159,7 +162,7 @@ def test_pids(docker: Docker, decide: Decider) -> None:
 
     It would stop by itself at about 200 processes, so that it is harmless without a limit.
     """
-    result, seen = run(docker, "pids", PIDS)
+    result, seen = run(docker, "pids", f"enough={PIDS_COUNTED}\n{PIDS}")
     refused = result.stderr.count(CANNOT_FORK)
     evidence = f"$ {PIDS_RUN}\n{result.stdout.strip()}\n{refused} times: {CANNOT_FORK}"
     if "most" not in seen:

@@ -89,12 +89,14 @@ def daemon_pid(guest: Guest) -> str:
 
 
 def give_ids(guest: Guest, count: int, start: int | None = None) -> None:
-    """Let the user have *count* subordinate ids of either kind, and nobody else any."""
+    """Let the user have *count* subordinate ids of either kind, and nobody else any.
+    :class:`GuestRefusal` where root may not write that down."""
     if start is None:
         start = guest.facts.subuid[0].start if guest.facts.subuid else 100000
     line = f"{guest.access.user}:{start}:{count}\n"
     done = guest.root.run("tee", "/etc/subuid", "/etc/subgid", input=line, check=False)
-    assert done.ok, done.transcript
+    if not done.ok:
+        raise GuestRefusal("root may not write the subordinate ids", detail=done.transcript)
 
 
 def load(guest: Guest, owner: int, mark: str) -> tuple[str, Result]:

@@ -14,7 +14,7 @@ from harness.guest.facts import version_tuple
 from harness.guest.guest import Guest
 from harness.guest.session import CommandFailed, CommandTimeout, Result, Session
 from harness.packages import manager
-from harness.rootless import attempt, engine, installing, looking, setuptool
+from harness.rootless import attempt, engine, installing, looking, rootful, setuptool
 from harness.rootless.audit import watch
 from harness.rootless.engine import IMAGE, Docker
 from harness.rootless.expectations import cgroup, predict
@@ -98,16 +98,10 @@ def test_whole_way(guest: Guest, decide: Decider) -> None:
     decide("D2", "no privilege used" if unprivileged else "privilege at hand", evidence)
 
 
-def start_rootful(guest: Guest) -> None:
-    """The system's daemon as the package has it.  :class:`GuestRefusal` if it does not start."""
-    guest.root.run("systemctl", "start", "docker.service", timeout=60)
-    engine.rootful(guest)("version")
-
-
 @pytest.mark.claims("D10.not_writable")
 def test_beside_rootful(guest: Guest, decide: Decider) -> None:
     """A system-wide daemon that the user has no access to does not stop `install`."""
-    start_rootful(guest)
+    rootful.up(guest)
     result = engine.install(guest)
     decide("D10.not_writable", installing.outcome(guest, result), result.transcript)
 
@@ -130,7 +124,7 @@ def docker_group_login(guest: Guest) -> Iterator[Session]:
 @pytest.mark.claims("D10", "D9.socket_left", "D9")
 def test_switch_rootful_off(guest: Guest, decide: Decider, distro: Distro) -> None:
     """Who may use the system-wide daemon has to switch it off first, and to remove its socket."""
-    start_rootful(guest)
+    rootful.up(guest)
     with docker_group_login(guest) as login:
         result = setuptool.run(login, "install")
         decide("D10", installing.outcome(guest, result), result.transcript)
@@ -146,7 +140,7 @@ def test_switch_rootful_off(guest: Guest, decide: Decider, distro: Distro) -> No
 @pytest.mark.claims("D10.force", "D11")
 def test_force(guest: Guest, decide: Decider) -> None:
     """Who may use the system-wide daemon can insist, and then has both daemons."""
-    start_rootful(guest)
+    rootful.up(guest)
     with docker_group_login(guest) as login:
         result = engine.install(guest, "--force", session=login)
         decide("D10.force", installing.outcome(guest, result), result.transcript)

@@ -59,6 +59,6 @@ def test_lxc_user_nic(guest: Guest, docker: Docker, distro: Distro, decide: Deci
     seen = "starts" if allowed.outcome == "starts" else "fails"
     decide("M31.with_entry", seen, f"{allowed.evidence}\n{arguments.transcript}", facts=facts)
     # Not ping, which needs the kernel's leave for the user's group.
-    asked = docker.run(engine.IMAGE, "nc", "-w", "5", address, "22", check=False)
+    asked = docker.run(engine.IMAGE, "nc", "-w", "60", address, "22", timeout=90, check=False)
     got = "answers" if asked.stdout.startswith("SSH-") else "no answer"
     decide("M31.traffic", got, asked, facts=facts)

@@ -24,39 +24,51 @@ NO_ANSWER = "no answer"
 SERVER = f"""
 import socket, threading
 
+try:
+    listener = socket.socket(socket.AF_INET6)
+    listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    listener.bind(("::", 80))
+except OSError:  # no IPv6 in the container
+    listener = socket.socket()
+    listener.bind(("0.0.0.0", 80))
+listener.listen()
+datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+datagrams.bind(("0.0.0.0", 80))
+
 def stream():
-    try:
-        listener = socket.socket(socket.AF_INET6)
-        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        listener.bind(("::", 80))
-    except OSError:  # no IPv6 in the container
-        listener = socket.socket()
-        listener.bind(("0.0.0.0", 80))
-    listener.listen()
     while True:
         connection, client = listener.accept()
         connection.sendall(client[0].replace("::ffff:", "").encode())
         connection.close()
 
 threading.Thread(target=stream, daemon=True).start()
-datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-datagrams.bind(("0.0.0.0", 80))
 print("{UP}", flush=True)
 while True:
     _, client = datagrams.recvfrom(100)
     datagrams.sendto(client[0].encode(), client)
 """
+# A datagram may be lost, so three are sent.  An answer of nothing is none.
 ASK = """
 import socket, sys
 
 protocol, host, port = sys.argv[1:]
-kind = socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM
-client = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind)
-client.settimeout(10)
+datagrams = protocol == "udp"
+client = socket.socket(
+    socket.AF_INET6 if ":" in host else socket.AF_INET,
+    socket.SOCK_DGRAM if datagrams else socket.SOCK_STREAM,
+)
+client.settimeout(15 if datagrams else 45)
 client.connect((host, int(port)))
-if protocol == "udp":
-    client.send(b"who am I?")
-print(client.recv(100).decode())
+for attempt in range(3 if datagrams else 1):
+    if datagrams:
+        client.send(b"who am I?")
+    try:
+        answer = client.recv(100).decode()
+        break
+    except socket.timeout:
+        answer = ""
+print(answer)
+sys.exit(not answer)
 """
 PYTHON = """
 for directory in /usr /lib /lib64; do [ ! -e $directory ] || echo $directory; done
@@ -104,7 +116,7 @@ def ask(session: Session, port: Port, host: str, *through: str) -> Result:
     """The address that the container saw, or why there is no answer."""
     return session.run(
         *through, "python3", "-I", "-", port.protocol, host, str(port.number), input=ASK,
-        check=False,
+        timeout=90, check=False,
     )  # fmt: skip
 
 

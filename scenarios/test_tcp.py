@@ -81,7 +81,6 @@ def outcome(result: Result) -> str:
 def test_tls(guest: Guest, decide: Decider) -> None:
     """The port has to be published by RootlessKit, and only a client of the right authority
     is served, on the machine and elsewhere."""
-    cable.lay(guest)
     made = guest.user.sh(CERTIFICATES, cable.NEAR, check=False)
     assert made.ok, made.transcript
     tls = made.stdout.strip().splitlines()[-1]
@@ -94,6 +93,7 @@ def test_tls(guest: Guest, decide: Decider) -> None:
     ):  # fmt: skip
         answer = ask(guest, tls, certificate)
         decide(key, outcome(answer), answer)
+    cable.lay(guest)
     hole = guest.root.sh(LET_IN, PORT, check=False)
     answer = ask(guest, tls, "client", elsewhere=True)
     decide("M27.elsewhere", outcome(answer), f"{hole.transcript}\n{answer.transcript}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.errors import TestbedError
+from harness.errors import GuestRefusal
 from harness.guest.guest import Guest
 
 # Addresses for documentation: nothing else answers for them.
@@ -20,7 +20,12 @@ ip -n elsewhere link set lo up
 
 
 def lay(guest: Guest) -> None:
-    """Give the guest the address :data:`NEAR`, and the other machine :data:`FAR`."""
+    """Give the guest the address :data:`NEAR`, and the other machine :data:`FAR`.
+
+    :class:`GuestRefusal` where root gets no network namespace, or no pair of devices to link it.
+    """
     laid = guest.root.sh(_LAY, NEAR, FAR, check=False)
     if not laid.ok:
-        raise TestbedError("no network namespace can be linked", detail=laid.transcript)
+        said = laid.stderr.strip().splitlines() or ["no reason given"]
+        what = f"root can link no network namespace: {said[-1]}"
+        raise GuestRefusal(what, detail=laid.transcript)

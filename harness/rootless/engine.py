@@ -9,8 +9,8 @@ from typing import Any
 
 from harness.errors import GuestRefusal
 from harness.guest.guest import Guest
-from harness.guest.session import CommandTimeout, Result, Session, ended
-from harness.rootless import setuptool
+from harness.guest.session import CommandFailed, CommandTimeout, Result, Session, ended
+from harness.rootless import setuptool, slow
 
 IMAGE = "busybox"
 RUN_SECONDS = 30.0
@@ -39,11 +39,12 @@ rm -rf "$root"
 )
 
 
-# What systemd says of a daemon that ended and is started once more; nobody asked for it.
+# How often systemd says that a daemon ended and is started once more; nobody asked for it.
 _RESTARTED = (
     "journalctl --no-pager -b -o cat USER_UNIT=docker.service"
-    " | grep -qiE 'schedul(ed|ing) restart'"
+    " | grep -ciE 'schedul(ed|ing) restart'"
 )
+ALL = 5000  # lines of a log
 _DAEMON = "dockerd.*|rootlesskit"  # its processes, and the script that starts them
 
 
@@ -93,11 +94,16 @@ class Docker:
         self, *arguments: str, input: str | bytes | None = None, timeout: float = RUN_SECONDS,
         check: bool = True,
     ) -> Result:  # fmt: skip
-        """``docker OPTIONS ARGUMENTS``; *timeout* in seconds with hardware acceleration."""
-        return self.session.run(
-            "docker", *self.options, *arguments, input=input, env=self.env, timeout=timeout,
-            check=check,
-        )  # fmt: skip
+        """``docker OPTIONS ARGUMENTS``; *timeout* in seconds with hardware acceleration.
+
+        :class:`CommandTimeout` also where the engine has given up at a deadline of its own.
+        """
+        result = self.session.run("docker", *self.options, *arguments, input=input, env=self.env,
+                                  timeout=timeout, check=False)  # fmt: skip
+        slow.check_deadline(result)
+        if check and not result.ok:
+            raise CommandFailed(result)
+        return result
 
     def run(self, *arguments: str, timeout: float = RUN_SECONDS, check: bool = True) -> Result:
         """``docker run --rm ARGUMENTS``."""
@@ -112,7 +118,9 @@ class Docker:
         return data
 
     def answers(self) -> bool:
-        return self("version", "--format", "{{.Server.Version}}", check=False).ok
+        asked = ("version", "--format", "{{.Server.Version}}")
+        return self.session.run("docker", *self.options, *asked, env=self.env,
+                                timeout=RUN_SECONDS, check=False).ok  # fmt: skip
 
     def import_image(self, name: str = IMAGE) -> None:
         """Make the image *name* from the guest's static busybox."""
@@ -140,23 +148,24 @@ def install(
     guest: Guest, *options: str, session: Session | None = None,
     env: Mapping[str, str] | None = None,
 ) -> setuptool.ToolResult:  # fmt: skip
-    """``dockerd-rootless-setuptool.sh install``, again where the tool lost its own race.
+    """``dockerd-rootless-setuptool.sh install``, again where the daemon was late for the tool.
 
     The units of 20.10 are ``Type=simple``: the tool sleeps three seconds and then asks the
-    daemon, which a slow guest has not started by then.  That is no fault of the distro, and the
-    second run finds the daemon up.  Raises :class:`GuestRefusal` when the tool hangs, and
-    :class:`CommandTimeout` when it is only late.
+    daemon, which a slow guest has not started by then.  Of later ones it waits for one start, and
+    systemd makes another.  That is no fault of the distro, and the second run finds the daemon
+    up.  Raises :class:`GuestRefusal` when the tool hangs, :class:`CommandTimeout` when it is only
+    late, and :class:`TestbedError` when containerd is.
     """
     login = session or guest.user
     try:
         result = setuptool.run(login, "install", *options, env=env)
-        if result.exit_status != 0 and RACE in result.stderr and _unit_active(guest):
+        if result.exit_status != 0 and _late_for_the_tool(guest, result.stderr):
             try:
                 wait_for_daemon(guest, unit=True)
             except GuestRefusal:
                 return result  # it was not late: it does not come up
             again = setuptool.run(login, "install", *options, env=env)
-            note = "(the daemon was slower than the tool's three seconds; once more)"
+            note = "(the daemon was slower than the tool; once more)"
             result = replace(again, transcript=f"{result.transcript}\n{note}\n{again.transcript}")
     except CommandTimeout as error:
         if not hopeless(guest, error, started=False):
@@ -167,8 +176,11 @@ def install(
     return result
 
 
-def _unit_active(guest: Guest) -> bool:
-    return guest.user.run("systemctl", "--user", "is-active", "docker.service", check=False).ok
+def _late_for_the_tool(guest: Guest, stderr: str) -> bool:
+    active = ("systemctl", "--user", "is-active", "docker.service")
+    if RACE in stderr and guest.user.run(*active, check=False).ok:
+        return True
+    return slow.late_containerd(daemon_log(guest, ALL))
 
 
 def start(guest: Guest) -> str:
@@ -192,7 +204,7 @@ def start(guest: Guest) -> str:
 
 def wait_for_daemon(guest: Guest, *, unit: bool = False) -> None:
     """Wait for the rootless daemon's answer; :class:`GuestRefusal` with its log without one, and
-    :class:`CommandTimeout` where it is only late.
+    :class:`CommandTimeout` where it is only late, :class:`TestbedError` as :func:`hopeless`.
 
     With *unit* it is the user's unit that starts it: the wait ends when systemd gives up on that.
     """
@@ -211,7 +223,8 @@ def wait_for_daemon(guest: Guest, *, unit: bool = False) -> None:
         if not hopeless(guest, error):
             raise
         late = error
-    log = daemon_log(guest)
+    log = daemon_log(guest, ALL)
+    slow.check_containerd(guest, log)
     raise GuestRefusal(
         f"the rootless daemon does not answer: {_last_line(log)}", detail=log[-4000:]
     ) from late
@@ -219,11 +232,14 @@ def wait_for_daemon(guest: Guest, *, unit: bool = False) -> None:
 
 def hopeless(guest: Guest, late: CommandTimeout, *, started: bool = True) -> bool:
     """Whether what is *late* will not come: the daemon, if it was *started*, has ended by itself,
-    or the guest has nothing to do.  Else it is at work, and the host may be too slow for it."""
-    ended = guest.root.sh(_RESTARTED, check=False).ok or (
-        started and not guest.root.run("pgrep", "-u", guest.access.user, "-x", _DAEMON,
-                                       check=False).ok
-    )  # fmt: skip
+    or the guest has nothing to do.  Else it is at work, and the host may be too slow for it, as
+    for a containerd that dockerd gave up on: :class:`TestbedError`."""
+    log = daemon_log(guest, ALL)
+    slow.check_containerd(guest, log)
+    if int(guest.root.sh(_RESTARTED, check=False).stdout or 0) > slow.slow_starts(log):
+        return True
+    runs = ("pgrep", "-u", guest.access.user, "-x", _DAEMON)
+    ended = started and not guest.root.run(*runs, check=False).ok
     return ended or bool(guest.idle(late))
 
 
@@ -267,9 +283,11 @@ def restart(guest: Guest) -> None:
 
 
 def daemon_log(guest: Guest, lines: int = 200) -> str:
-    """The rootless daemon's log, from the user's journal and from a start by hand."""
+    """The rootless daemon's log, from the user's journal and from a start by hand.  What journald
+    reads of a process that has ended has no unit, but the script's name."""
     return guest.root.sh(
-        'journalctl --no-pager -o cat -n "$1" _SYSTEMD_USER_UNIT=docker.service 2>&1; '
+        'journalctl --sync > /dev/null 2>&1; journalctl --no-pager -o cat -n "$1" '
+        '_SYSTEMD_USER_UNIT=docker.service + SYSLOG_IDENTIFIER=dockerd-rootless.sh 2>&1; '
         'cat "$2" 2>/dev/null | tail -n "$1"',
         str(lines), f"/home/{guest.access.user}/{MANUAL_LOG}", check=False,
     ).stdout  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from harness.errors import GuestRefusal
 from harness.guest.guest import Guest
 from harness.guest.session import CommandTimeout
-from harness.rootless import engine
+from harness.rootless import engine, slow
 from harness.rootless.engine import Docker
 
 START_SECONDS = 60.0
@@ -19,11 +19,18 @@ LATE = ("activating", "reloading", "")
 
 
 def start(guest: Guest, settings: Mapping[str, object] | None = None) -> Docker:
-    """Start the system's daemon, or start it anew, with *settings* and the image.
+    """:func:`up`, with the image."""
+    daemon = up(guest, settings)
+    daemon.import_image()
+    return daemon
+
+
+def up(guest: Guest, settings: Mapping[str, object] | None = None) -> Docker:
+    """Start the system's daemon, or start it anew, with *settings*.
 
     Raises :class:`GuestRefusal` where its unit fails, or says that it is ready and nobody answers,
-    and :class:`CommandTimeout` where it is only late: it is a control, and says nothing without
-    its answer.
+    and :class:`CommandTimeout` or :class:`TestbedError` where it is only late: it is a control,
+    and says nothing without its answer.
     """
     if settings is not None:
         guest.root.write(CONFIG, json.dumps(settings))
@@ -35,7 +42,7 @@ def start(guest: Guest, settings: Mapping[str, object] | None = None) -> Docker:
         guest.wait_until(daemon.answers, "the system's daemon", START_SECONDS)
     except CommandTimeout as error:
         log = guest.root.run(
-            "journalctl", "--no-pager", "-o", "cat", "-n", "40", "-u", UNIT, check=False
+            "journalctl", "--no-pager", "-o", "cat", "-n", "200", "-u", UNIT, check=False
         ).stdout
         shown = guest.root.run("systemctl", "show", "-p", "ActiveState", UNIT, check=False).stdout
         state = shown.strip().removeprefix("ActiveState=")
@@ -43,10 +50,10 @@ def start(guest: Guest, settings: Mapping[str, object] | None = None) -> Docker:
             what = "the system's daemon runs and does not answer"
             raise GuestRefusal(what, detail=log) from error
         if state not in LATE:
+            slow.check_containerd(guest, log)
             raise GuestRefusal("the system's daemon does not start", detail=log) from error
         detail = f"{begun.transcript}\n{log}"
         raise CommandTimeout(
             f"the system's daemon: {error.what}", detail=detail, waited=error.waited
         ) from error
-    daemon.import_image()
     return daemon

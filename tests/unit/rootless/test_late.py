@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness.distros import registry
-from harness.errors import GuestRefusal
+from harness.errors import GuestRefusal, TestbedError
 from harness.guest.session import CommandTimeout
 from harness.matrix import Cell
 from harness.rootless import engine, family, ladder, setuptool
@@ -28,6 +28,7 @@ class Slow:
         self.root = self.user = Here()
         self.access = SimpleNamespace(user="root")
         self.facts = SimpleNamespace(xdg_runtime_dir="")
+        self.cell = str(CELL)
         self._idle = "idle" if idle else ""
 
     def idle(self, late: CommandTimeout) -> str:
@@ -74,6 +75,44 @@ def test_a_daemon_that_is_at_work_may_yet_come(
     with pytest.raises((CommandTimeout, GuestRefusal)) as caught:
         engine.wait_for_daemon(slow(idle=idle))
     assert caught.type is kind
+
+
+JOURNAL = """
+case "$*" in
+    *" USER_UNIT="*) echo "docker.service: Scheduled restart job, restart counter is at 1.";;
+    *) echo "failed to start containerd: timeout waiting for containerd to start"; echo "$UP";;
+esac
+"""
+
+
+def test_a_containerd_that_was_late_is_no_fault_of_the_daemon(
+    programs: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor of the next one, which came up, and is late with something else."""
+    programs("journalctl", JOURNAL)
+    programs("pgrep", "true")
+    with pytest.raises(TestbedError, match="containerd was not up"):
+        engine.wait_for_daemon(slow(idle=True))
+    monkeypatch.setenv("UP", "API listen on /run/user/1000/docker.sock")
+    with pytest.raises(CommandTimeout):
+        engine.wait_for_daemon(slow(idle=False))
+
+
+def test_a_tool_is_asked_again_where_containerd_was_late(
+    programs: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*_: object, **__: object) -> setuptool.ToolResult:
+        return answers.pop(0)
+
+    failed, done = (setuptool.ToolResult(status, "", "", "") for status in (1, 0))
+    answers = [failed, done]
+    programs("journalctl", JOURNAL)
+    monkeypatch.setattr(setuptool, "run", run)
+    monkeypatch.setattr(engine, "wait_for_daemon", lambda *_, **__: None)
+    assert engine.install(slow(idle=False)).exit_status == 0
+    answers = [failed, done]
+    programs("journalctl", "echo '[rootlesskit:parent] error: no'")
+    assert engine.install(slow(idle=False)).exit_status == 1
 
 
 def test_a_tool_that_is_at_work_may_yet_start_one(

@@ -1,0 +1,50 @@
+"""Deadlines of the engine's own: on a slow host they pass as they do in a broken guest."""
+
+from __future__ import annotations
+
+import re
+
+from harness.errors import TestbedError
+from harness.guest.guest import Guest
+from harness.guest.session import CommandTimeout, Result
+
+# dockerd gives containerd 15 seconds, and one of the system's a minute.  A guest whose disk is
+# cold, on a busy host, may need more.
+_LATE = re.compile(r"timeout waiting for containerd|containerd\.sock.*context deadline exceeded")
+# What is said where another containerd was left behind: by one that has waited ten seconds for its
+# metadata, or by dockerd.  Then it is not slow.
+_HELD = re.compile("waiting for response from boltdb open|containerd is still running")
+_UP = "API listen on"  # whatever was late before, it came
+# Of the daemon, of a swarm, of runc.
+_DEADLINE = re.compile(
+    r".*(context deadline exceeded|before timeout was reached|[Tt]imeout waiting for systemd).*"
+)
+
+
+def slow_starts(log: str) -> int:
+    """How often dockerd gave up on a containerd that was slow; *log* is the daemon's."""
+    return max(0, len(_LATE.findall(log)) - len(_HELD.findall(log)))
+
+
+def late_containerd(log: str) -> bool:
+    """Whether that has happened since the daemon was last up."""
+    return slow_starts(log.rpartition(_UP)[2]) > 0
+
+
+def check_containerd(guest: Guest, log: str) -> None:
+    """:class:`TestbedError` for :func:`late_containerd`."""
+    if late_containerd(log):
+        raise TestbedError(
+            f"{guest.cell}: containerd was not up in the time that dockerd gives it",
+            hint="run fewer guests at once on this machine", detail=log[-4000:],
+        )  # fmt: skip
+
+
+def check_deadline(result: Result) -> None:
+    """:class:`CommandTimeout` where a client was told that something did not come in time."""
+    told = None if result.ok else _DEADLINE.search(result.stderr)
+    if told:
+        raise CommandTimeout(
+            f"`{result.command[:160]}` was given up: {told.group()[-300:]}",
+            detail=result.transcript[-4000:], waited=result.seconds,
+        )  # fmt: skip

@@ -19,7 +19,15 @@ import requests
 import tenacity
 
 from harness.errors import TestbedError, UsageError
-from harness.image.upstream.answers import Gone, Passing, WebPage, length, reason, refuse_page
+from harness.image.upstream.answers import (
+    CHECK,
+    Gone,
+    Passing,
+    WebPage,
+    length,
+    reason,
+    refuse_page,
+)
 from harness.image.upstream.progress import Advance, Say, meter
 from harness.image.upstream.schema import LARGEST
 from harness.image.upstream.web import TROUBLE, Web
@@ -104,7 +112,7 @@ def _attempt(web: Web, url: str, wanted: Wanted, say: Say) -> None:
                 return
             discard(part)
             raise Passing(f"{url}: what was there of the file does not fit the file any more")
-        have = _where(answer, have, url)
+        have = _where(answer, have, url, part)
         rest = length(answer)
         total = None if rest is None else have + rest
         _check_size(url, wanted, total)
@@ -126,15 +134,16 @@ def _resume(url: str, wanted: Wanted) -> dict[str, str]:
     return headers if wanted.digest_known else {}
 
 
-def _where(answer: requests.Response, have: int, url: str) -> int:
+def _where(answer: requests.Response, have: int, url: str, part: Path) -> int:
     """At which byte the answer begins: where it was asked to, or, if the server ignores ranges
-    or has another file by now, at the first."""
+    or has another file by now, at the first.  After any other the part is given up."""
     if answer.status_code != 206:
         return 0
     found = RANGE.fullmatch(answer.headers.get("content-range", ""))
     if not found or int(found[1]) != have or int(found[2]) + 1 != int(found[3]):
-        raise TestbedError(f"{url} answers with a part that was not asked for"
-                           f" ({answer.headers.get('content-range')!r})")  # fmt: skip
+        discard(part)
+        raise Passing(f"{url} answers with a part that was not asked for"
+                      f" ({answer.headers.get('content-range')!r})", command=CHECK)  # fmt: skip
     return have
 
 

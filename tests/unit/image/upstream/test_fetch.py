@@ -265,6 +265,29 @@ def test_a_whole_part_is_not_downloaded_again(
     assert server.asked == []
 
 
+def test_a_part_that_is_longer_than_the_file(
+    server: Place, disk: bytes, write: Write, get: Get, cache: Path
+) -> None:
+    upstream = write(latest={"url": server.serve("/d", disk, break_at=100)})
+    with pytest.raises(TestbedError):
+        get(upstream, trust="first-use")
+    (part,) = (cache / PARTS).glob("*.part")
+    part.write_bytes(disk + b"x")
+    server.serve("/d", disk)
+    assert get(upstream, trust="first-use").path.read_bytes() == disk
+
+
+@pytest.mark.parametrize("part", ["none", "bytes 7-9/10", "bytes */10", "bytes 300-310/100000"])
+def test_a_server_that_sends_another_part(
+    server: Place, disk: bytes, write: Write, get: Get, part: str
+) -> None:
+    upstream = write(pinned={"url": server.serve("/d", disk, break_at=100), "digest": sha(disk)})
+    with pytest.raises(TestbedError):
+        get(upstream)
+    server.serve("/d", disk, content_range=part)
+    assert get(upstream).path.read_bytes() == disk
+
+
 # what is refused
 
 

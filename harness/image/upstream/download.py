@@ -10,7 +10,6 @@ import errno
 import re
 import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +20,6 @@ import tenacity
 from harness.errors import TestbedError, UsageError
 from harness.image.upstream.answers import (
     CHECK,
-    Gone,
     Passing,
     WebPage,
     length,
@@ -49,11 +47,10 @@ class Validator(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Wanted:
-    """``urls`` are tried in turn.  ``digest_known``: it is compared afterwards, so that any
-    server may go on with what another began."""
+    """``digest_known``: it is compared afterwards, so that any server may go on with what another
+    began."""
 
     cell: str
-    urls: Sequence[str]
     part: Path
     digest_known: bool
     digest_pinned: bool = False  # then http may serve it
@@ -61,32 +58,19 @@ class Wanted:
     limit: int = LARGEST
 
 
-def download(web: Web, wanted: Wanted, say: Say) -> str:
-    """Leave the whole file at ``part``.  Returns the URL that completed it.
-
-    On failure the part stays where a later call can go on with it.  Raises
-    :class:`~.web.Gone` if no server has the file, TestbedError and UsageError otherwise.
-    """
-    last: TestbedError | None = None
-    for url in wanted.urls:
-        try:
-            _from(web, url, wanted, say)
-            return url
-        except TestbedError as exc:
-            # a server that fails says more than one that has no such file
-            last = exc if last is None or not isinstance(exc, Gone) else last
-            if url != wanted.urls[-1]:
-                say(f"{wanted.cell}: {exc.what}; trying the next mirror")
-    assert last is not None
-    raise last
-
-
 def discard(part: Path) -> None:
     part.unlink(missing_ok=True)
     _note(part).unlink(missing_ok=True)
 
 
-def _from(web: Web, url: str, wanted: Wanted, say: Say) -> None:
+def download(web: Web, url: str, wanted: Wanted, say: Say) -> None:
+    """Leave the whole file at ``part``.
+
+    On failure the part stays where a later call can go on with it.  Raises
+    :class:`~.answers.Gone` if the server has no such file, UsageError if it has another than was
+    wanted, TestbedError otherwise.
+    """
+
     def again(state: tenacity.RetryCallState) -> None:
         why = state.outcome.exception() if state.outcome else None
         pause = state.next_action.sleep if state.next_action else 0

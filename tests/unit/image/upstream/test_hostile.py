@@ -187,7 +187,7 @@ def test_a_body_without_end_stops_at_the_limit(raw: Raw, web: Web, tmp_path: Pat
 
     part = tmp_path / "d.part"
     with pytest.raises(UsageError, match="the limit is 1048576"):
-        download(web, Wanted("toy-1/x86_64", [raw(answer)], part, False, limit=1 << 20), print)
+        download(web, raw(answer), Wanted("toy-1/x86_64", part, False, limit=1 << 20), print)
     assert not part.exists()
 
 
@@ -206,7 +206,7 @@ def test_a_body_without_a_length_leaves_room_on_the_disk(
     monkeypatch.setattr(module, "STEP", 1 << 20)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1 << 20))
     with pytest.raises(TestbedError, match="is full"):
-        download(web, Wanted("toy-1/x86_64", [raw(answer)], part, False), print)
+        download(web, raw(answer), Wanted("toy-1/x86_64", part, False), print)
     assert part.stat().st_size < 2 << 20
 
 

@@ -26,6 +26,7 @@ from harness.image.upstream.answers import (
     reason,
     refuse_page,
 )
+from harness.image.upstream.patience import read
 from harness.image.upstream.progress import Advance, Say, meter
 from harness.image.upstream.schema import LARGEST
 from harness.image.upstream.web import TROUBLE, Web
@@ -138,7 +139,7 @@ def _receive(
     done, window, before = have, time.monotonic(), have
     try:
         with wanted.part.open("ab" if have else "wb") as out:
-            while more := _read(answer, url):
+            while more := _read(web, answer, url):
                 if done == 0:
                     refuse_page(more, url)
                 out.write(more)
@@ -163,11 +164,9 @@ def _receive(
         raise Passing(f"{url} broke off after {done} of {total} bytes")
 
 
-def _read(answer: requests.Response, url: str) -> bytes:
+def _read(web: Web, answer: requests.Response, url: str) -> bytes:
     try:
-        # read1: what has come, instead of waiting for a full chunk from a server that stalls
-        data: bytes = answer.raw.read1(CHUNK, decode_content=False)
-        return data
+        return read(answer, CHUNK, web.stall)
     except TROUBLE as exc:
         raise Passing(f"{url} broke off: {reason(exc)}",
                       hint="the next call goes on from there") from exc  # fmt: skip

@@ -90,6 +90,43 @@ def test_a_small_file_without_end(raw: Raw, hasty: Web) -> None:
         hasty.small(raw(drip(OK + b"\r\n")))
 
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+
+
+@pytest.mark.parametrize("close", [b"", b"Connection: close\r\n"])
+@pytest.mark.parametrize("start", [
+    b"2;", b"2\r\nhi\r\n2;", b"2\r\nhi\r\n0\r\nX: ",
+], ids=["first chunk", "later chunk", "trailer"])  # fmt: skip
+def test_a_framing_without_end(
+    raw: Raw, hasty: Web, tmp_path: Path, start: bytes, close: bytes
+) -> None:
+    """A chunk's extension, or what comes after the last chunk: no byte of it is the body's."""
+    url = raw(drip(CHUNKED + close + b"\r\n" + start))
+    with pytest.raises(Passing, match="broke off: timed out"):
+        hasty.small(url)
+    part = tmp_path / "d.part"
+    with pytest.raises(Passing, match="broke off: timed out"):
+        download(hasty, url, Wanted("toy-1/x86_64", part, False), print)
+    assert part.read_bytes() == (b"hi" if b"hi" in start else b"")
+
+
+def test_a_trailer_of_many_lines(raw: Raw, hasty: Web) -> None:
+    def answer(connection: socket.socket, number: int) -> None:
+        connection.sendall(CHUNKED + b"\r\n2\r\nhi\r\n0\r\n")
+        while True:
+            connection.sendall(b"X: y\r\n" * 1000)
+
+    with pytest.raises(Passing, match="broke off: timed out"):
+        hasty.small(raw(answer))
+
+
+def test_a_chunked_body(raw: Raw, web: Web) -> None:
+    def answer(connection: socket.socket, number: int) -> None:
+        connection.sendall(CHUNKED + b"\r\n2;a=b\r\nhi\r\n0\r\nX: y\r\n\r\n")
+
+    assert web.small(raw(answer)) == b"hi"
+
+
 def test_a_redirect_with_a_body_without_end_is_not_read(raw: Raw, web: Web) -> None:
     sent = 0
 

@@ -296,21 +296,24 @@ def use(folder: Path, cert: pysequoia.Cert) -> None:
 
 
 @pytest.mark.parametrize("form", ["detached", "clearsigned"])
-@pytest.mark.parametrize("end", ["revoked", "expired"])
+@pytest.mark.parametrize("end", ["revoked", "expired", "expired since"])
 def test_a_key_that_counts_no_more(
     server: Place, disk: bytes, write: Write, get: Get, cache: Path, keys: Path, end: str, form: str
 ) -> None:
     tsk = pysequoia.Tsk.generate("Old <old@example.invalid>")
     cert, certifier = tsk.extract_certificate(), tsk.certifier()
+    text = f"{sha(disk).partition(':')[2]}  d\n".encode()
+    sign = detached if form == "detached" else clear
+    signature = sign(tsk, text)
     if end == "revoked":
         cert = pysequoia.Cert.from_bytes(bytes(cert) + bytes(cert.revoke(certifier)))
     else:
         soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=2)
         cert = cert.set_expiration(soon, certifier)
         time.sleep(3)
+    if end == "expired":
+        signature = sign(tsk, text)
     use(keys, cert)
-    text = f"{sha(disk).partition(':')[2]}  d\n".encode()
-    signature = detached(tsk, text) if form == "detached" else clear(tsk, text)
     latest = {
         "url": server.serve("/d", disk), "checksum": {"url": server.serve("/s", text)},
         "signature": {"url": server.serve("/a", signature), "key": "toy", "form": form},
@@ -318,9 +321,8 @@ def test_a_key_that_counts_no_more(
     table = {"toy": {"fingerprint": fingerprint(tsk), "owner": "Toy", "obtain": "ask"}}
     with pytest.raises(HarnessError) as caught:
         get(write(latest=latest, tables={"keys": table}))
-    assert f"the key in images/keys {'is ' if end == 'revoked' else ''}{end}" in (
-        refuse(cache, caught.value)
-    )
+    told = "is revoked" if end == "revoked" else "expired on"
+    assert f"the key in images/keys {told}" in refuse(cache, caught.value)
     assert kept(cache) == []
     assert "/d" not in server.paths()
 

@@ -22,14 +22,17 @@ SECONDS = 60.0  # with hardware acceleration; it reads a hundred megabytes of pr
 def find(lab: Lab, cell: Cell, distro: Distro, state: str) -> tuple[str, ...]:
     """What may be at fault on guests of *cell* at *state*, the likeliest first.
 
-    Compared with the same state without this run's hooks, induced traits and kernel arguments,
-    if it has any and that state is in the cache; else it is what is remarkable by itself.  Where
-    *state* cannot be reached, what it would be is looked at if something was altered there, and
-    else the one below it.
+    Compared with the same state without this run's hooks, induced traits, kernel arguments and
+    withheld hints, if it has any and that state is in the cache; else it is what is remarkable by
+    itself.  Where *state* cannot be reached, what it would be is looked at if something was altered
+    there, and else the one below it.
     """
     options = lab.options
-    plain = Lab(replace(options, hooks={}, induced={}, kernel_arguments=""))
-    altered = options.hooks or options.induced or options.kernel_arguments
+    plain = Lab(replace(options, hooks={}, induced={}, kernel_arguments="", withheld=()))
+    altered = (
+        options.hooks or options.induced or options.kernel_arguments
+        or distro.among(options.withheld)
+    )  # fmt: skip
     for reached in reversed(STATES[: STATES.index(state) + 1]):
         guest = _as_altered(lab, cell, distro, reached)
         if guest is None:

@@ -146,7 +146,17 @@ def test_a_name_that_nothing_has(call: Call, words: tuple[str, ...], said: str) 
     assert rest == ["  $ harness matrix"]
 
 
-@pytest.mark.parametrize(("words", "said"), UNKNOWN)
+WITHHELD = [
+    (("--cell", "photon-4/x86_64", "--withhold", "photon-subid"),
+     "--withhold 'photon-subid': no selected cell is prepared with such a hint; the nearest: ph"),
+    # a hint, and none of this cell
+    (("--cell", "debian-12/x86_64", "--withhold", "photon-subuid"), "known hints: "),
+    # a remedy: nobody is prepared with it
+    (("--withhold", "ping"), "no selected cell is prepared with such a hint"),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), [*UNKNOWN, *WITHHELD])
 def test_through_pytest(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
     result = _pytest(*words, cwd=tmp_path)
     assert result.returncode == 4

@@ -17,7 +17,7 @@ from harness.errors import TestbedError, UsageError
 from harness.image import bootable, recipe, record, store
 from harness.image.model import Image
 from harness.image.twins import schema as twins
-from harness.image.upstream import catalogue
+from harness.image.upstream import catalogue, fetch
 from harness.matrix import Cell, select
 from harness.paths import Cache, cache
 from harness.results.terminal import make_console
@@ -153,15 +153,22 @@ def verify(cell: str | None, cache_dir: str | None) -> None:
                              command=f"harness image {verb} {cell}")  # fmt: skip
     for folder, entry, condition in found:
         if entry is None:
-            name = folder.name.rsplit("-", 1)[0].replace("_", "/", 1)
-            raise TestbedError(
-                f"the image {folder} is {condition}", hint="build it again, or fetch it again",
-                command=f"harness image build {name} --force",
-            )  # fmt: skip
+            verb, name = _made(folder)
+            raise TestbedError(f"the image {folder} is {condition}", hint=f"{verb} it again",
+                               command=f"harness image {verb} {name} --force")  # fmt: skip
         store.verify(entry)
         click.echo(f"{entry.cell}: {entry.digest}")
     if not found:
         click.echo("no images")
+
+
+def _made(folder: Path) -> tuple[str, str]:
+    """The verb that makes the image of a directory, and its cell, whatever is left in it."""
+    cell = folder.name.rpartition("-")[0].replace("_", "/", 1)
+    entry = catalogue.load_all().get(cell)
+    fetched = entry is not None and fetch.place(entry, folder.parent) == folder
+    built = cell.partition("/")[0] in recipe.names()
+    return "build" if built and not fetched else "fetch", cell
 
 
 def _is_built(cell: str) -> bool:

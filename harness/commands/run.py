@@ -43,6 +43,7 @@ def run(arguments: tuple[str, ...]) -> int:
       --engine-version VERSION                  another version of the engine's package
       --hook STATE:SCRIPT                       run SCRIPT as root when STATE is made
       --induce STATE:TRAIT=VALUE                give the guest this value of a trait
+      --withhold HINT                           prepare the guest without this hint
       --kernel-args TEXT                        append to the guest's kernel command line
       --image-source auto|upstream|built|twin   which images (auto: upstream's once fetched)
       --keep-failed                             leave the guest of each failure running

@@ -42,6 +42,8 @@ BROKEN = 255  # the client's own status, when it lost the guest
               help="run SCRIPT as root when STATE is made (repeatable)")
 @click.option("--induce", "induced", multiple=True, metavar="STATE:TRAIT=VALUE",
               help="give the guest this value of a trait when STATE is made (repeatable)")
+@click.option("--withhold", "withheld", multiple=True, metavar="HINT",
+              help="prepare the guest without this hint of its documents (repeatable)")
 @click.option("--kernel-args", default="", metavar="TEXT",
               help="append to the guest's kernel command line")
 @click.option("--image-source", type=click.Choice(CHOICES), default="auto", show_default=True,
@@ -53,8 +55,8 @@ BROKEN = 255  # the client's own status, when it lost the guest
 @cache_option
 def shell(
     cell: str, command: tuple[str, ...], state: str, user: str, hooks: tuple[str, ...],
-    induced: tuple[str, ...], kernel_args: str, image_source: str, memory: int, accel: str,
-    libvirt_uri: str, cache_dir: str | None,
+    induced: tuple[str, ...], withheld: tuple[str, ...], kernel_args: str, image_source: str,
+    memory: int, accel: str, libvirt_uri: str, cache_dir: str | None,
 ) -> int:  # fmt: skip
     """Enter a guest of CELL, or run COMMAND in it.
 
@@ -73,7 +75,7 @@ def shell(
     Several words of COMMAND are passed on as they are; a single one is a line for the guest's
     shell.  The exit status is the command's.
     """
-    from harness.session.options import parse_hooks, parse_induced
+    from harness.session.options import check_withheld, parse_hooks, parse_induced
     from harness.session.run import new_id
 
     chosen = one_cell(
@@ -83,8 +85,9 @@ def shell(
     name = new_id()
     options = Options(
         cache=place, run_id=name, run_dir=place.root / SHELLS / name, uri=libvirt_uri, accel=accel,
-        hooks=parse_hooks(hooks), induced=parse_induced(induced), kernel_arguments=kernel_args,
-        image_source=image_source, memory=memory, progress=say,
+        hooks=parse_hooks(hooks), induced=parse_induced(induced),
+        withheld=check_withheld(withheld, [registry.of(chosen)]),
+        kernel_arguments=kernel_args, image_source=image_source, memory=memory, progress=say,
     )  # fmt: skip
     _need_client()
     end_as_ctrl_c()

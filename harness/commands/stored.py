@@ -82,6 +82,7 @@ def probed_in_states(cache_dir: str | None) -> list[Probed]:
 
 def _altered(state: SavedState) -> str:
     words = [f"--hook {name}" for name in state.extra.get("hooks", ())]
+    words += [f"--withhold {name}" for name in state.extra.get("withheld", ())]
     arguments = state.extra.get("kernel_arguments", "")
     return " ".join([*words, *([f"--kernel-args '{arguments}'"] if arguments else [])])
 

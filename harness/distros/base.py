@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from harness.errors import UsageError
@@ -83,6 +83,18 @@ class Distro:
             if hint.name == name:
                 return hint
         raise UsageError(f"{self.id} has no hint {name!r}")
+
+    def without(self, names: Collection[str]) -> Distro:
+        """The distro as if its documents did not have the hints of these names."""
+        before, hints = (
+            tuple(hint for hint in some if hint.name not in names)
+            for some in (self.before, self.hints)
+        )
+        return replace(self, before=before, hints=hints)
+
+    def among(self, names: Collection[str]) -> list[str]:
+        """Those of *names* that are hints on the way to `prepared`."""
+        return [hint.name for hint in (*self.before, *self.hints) if hint.name in names]
 
     def hints_for(self, trait: str) -> tuple[Hint, ...]:
         """Every hint and remedy that cures a trait."""

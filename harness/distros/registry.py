@@ -10,7 +10,7 @@ from importlib import import_module
 from harness import distros
 from harness.distros.base import Distro
 from harness.errors import UsageError
-from harness.matrix import ARCHES, Cell, Support
+from harness.matrix import ARCHES, EMULATOR_PACKAGES, Cell, Support
 
 IMAGE_ALONE = (
     "its image is in the catalogue, and nothing in harness/distros tells the rest "
@@ -79,6 +79,8 @@ def support(
     reason = distro.unsupported.get(arch) or distro.mode_of(cell).unsupported
     if reason:
         return Support(cell, "unsupported", reason)
+    if arch not in EMULATOR_PACKAGES:
+        return Support(cell, "unreachable", f"the harness does not know machines of {arch}")
     if arch not in distro.arches:
         return Support(cell, "unreachable", f"{distro.title} has no image for {arch}")
     if not distro.recipe:

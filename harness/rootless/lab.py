@@ -71,6 +71,7 @@ class Lab(Machines):
         before that.
         """
         image = self.image(cell, distro)
+        distro = distro.without(self.options.withheld)
         chosen = self.acceleration(cell.arch, image.kernel)
         arguments = (distro.mode_of(cell).kernel_arguments, self.options.kernel_arguments)
         made_of: list[object] = [
@@ -268,6 +269,7 @@ class Lab(Machines):
             return self.save(
                 guest, cell, state, key, parent, facts, records, ladder.WARM,
                 altered=healthy is not None,
+                withheld=[] if state == ladder.STATES[0] else distro.among(self.options.withheld),
             )  # fmt: skip
         except GuestRefusal as refusal:
             self.keep_guest_logs(guest, cell, f"state-{state}")
@@ -287,7 +289,7 @@ class Lab(Machines):
             guest.wait_booted()
             sourcing.settle(guest, image, distro.package_manager, self.options.cache.images,
                             self.options.progress, log)  # fmt: skip
-        ladder.climb(guest, cell, distro, state, log)
+        ladder.climb(guest, cell, distro.without(self.options.withheld), state, log)
         if cell.twin and booted:
             self.options.progress(f"{cell}: making the guest a twin of {distro.title}")
             twins.make(guest, distro, image, self.options.cache.twins, self.options.progress, log)

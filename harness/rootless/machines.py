@@ -6,7 +6,7 @@ import contextlib
 import secrets
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -44,7 +44,8 @@ ROOM = 16 << 30
 @dataclass(frozen=True)
 class Options:
     """How a run uses the lab.  ``hooks`` maps a state to scripts run as root when it is made,
-    ``induced`` to traits and the values they are then given; ``memory`` in MiB."""
+    ``induced`` to traits and the values they are then given; ``withheld`` are names of hints
+    that guests are prepared without; ``memory`` in MiB."""
 
     cache: Cache
     run_id: str
@@ -53,6 +54,7 @@ class Options:
     accel: str = "auto"
     hooks: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     induced: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    withheld: tuple[str, ...] = ()
     kernel_arguments: str = ""
     image_source: str = "auto"  # of harness.image.choose
     memory: int = 2048
@@ -217,10 +219,11 @@ class Machines:
     def save(
         self, guest: Guest, cell: Cell, state: str, key: str, parent: str, facts: Facts,
         records: Mapping[str, str], warm: tuple[str, ...], *, altered: bool,
+        withheld: Sequence[str] = (),
     ) -> SavedState:  # fmt: skip
         """Save *guest*, which ends, as the state *key* above *parent*; *records* are texts for
         its logs, *warm* the programs to keep in its page cache.  *altered*: by the hooks and
-        traits of this state, not only by those of states below."""
+        traits of this state, not only by those of states below.  *withheld*: the hints."""
         listens = guest.prepare_save(warm)
         workspace = self.states.workspace()
         try:
@@ -241,7 +244,7 @@ class Machines:
                     "host_key": guest.access.host_key, "cmdline": spec.cmdline,
                     "facts": facts.to_json(), "hooks": self._hook_names(state, altered),
                     "altered": altered, "listens": listens,
-                    "kernel_arguments": self.options.kernel_arguments,
+                    "kernel_arguments": self.options.kernel_arguments, "withheld": list(withheld),
                 },
             )  # fmt: skip
         except OSError as error:

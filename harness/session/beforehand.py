@@ -23,6 +23,7 @@ def check(config: pytest.Config, *, worker: bool) -> None:
     controller what need be asked once."""
     options.hooks(config)
     options.parse_induced(config.getoption("--induce"))
+    options.withheld(config)
     if not worker:
         _workers(config)
         _run_dir(config)

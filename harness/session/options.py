@@ -19,6 +19,7 @@ from harness.hypervisor.connection import EMBED
 from harness.image.choose import CHOICES as SOURCES
 from harness.image.upstream import catalogue
 from harness.matrix import Cell, Support, select
+from harness.names import instead
 from harness.paths import cache
 from harness.rootless import inducing
 from harness.rootless.ladder import check_state
@@ -55,6 +56,9 @@ def add(parser: pytest.Parser) -> None:
     option("--induce", action="append", default=[], metavar="STATE:TRAIT=VALUE",
            help="give the guest this value of a trait when STATE is made (repeatable), for "
                 "example prepared:userns-clone=0; `harness trait list` lists them")
+    option("--withhold", action="append", default=[], metavar="HINT",
+           help="prepare the guest without this hint of its documents (repeatable), for example "
+                "photon-subuid; `harness trait list` lists them")
     option("--kernel-args", default="", metavar="TEXT",
            help="append to the guest's kernel command line, for example "
                 "'systemd.unified_cgroup_hierarchy=0'")
@@ -152,8 +156,8 @@ def of_lab(
     return Options(
         cache=cache(get("--cache-dir")), run_id=run_id, run_dir=run_dir, uri=get("--libvirt-uri"),
         accel=get("--accel"), hooks=hooks(config), kernel_arguments=get("--kernel-args"),
-        induced=parse_induced(get("--induce")), image_source=get("--image-source"),
-        progress=progress,
+        induced=parse_induced(get("--induce")), withheld=tuple(get("--withhold")),
+        image_source=get("--image-source"), progress=progress,
     )  # fmt: skip
 
 
@@ -196,6 +200,25 @@ def parse_induced(texts: Sequence[str]) -> dict[str, tuple[tuple[str, str], ...]
         inducing.find(name, value)
         result[check_state(state)] = (*result.get(state, ()), (name, value))
     return result
+
+
+def withheld(config: pytest.Config) -> tuple[str, ...]:
+    """``--withhold``, checked against the hints of the selected cells."""
+    names = config.getoption("--withhold")
+    cells = [row.cell for row in selected(config)] if names else []
+    return check_withheld(names, [registry.of(cell) for cell in cells if registry.describes(cell)])
+
+
+def check_withheld(names: Sequence[str], distros: Sequence[Distro]) -> tuple[str, ...]:
+    """*names*; or :class:`UsageError` where none of *distros* is prepared with a hint of one."""
+    known = sorted({hint.name for one in distros for hint in (*one.before, *one.hints)})
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"--withhold {name!r}: no selected cell is prepared with such a hint;"
+                f" {instead(name, known, 'hints')}", command="harness trait list",
+            )  # fmt: skip
+    return tuple(names)
 
 
 BUGS = "bugs"

@@ -12,7 +12,7 @@ from pathlib import Path
 from harness.paths import project
 
 # What makes a guest other than its distro is; a cell's id has the engine's version.
-ALTERING = ("--hook", "--induce", "--kernel-args")
+ALTERING = ("--hook", "--induce", "--withhold", "--kernel-args")
 CARRIED = (*ALTERING, "--accel", "--libvirt-uri", "--image-source")
 
 

@@ -15,7 +15,9 @@ from harness.guest.guest import Guest
 from harness.matrix import Cell
 from harness.packages import manager
 from harness.rootless import attempt, engine, ladder, twins
+from harness.rootless.expectations import requirements, start
 from harness.rootless.lab import Lab
+from harness.rootless.traits import trait
 
 pytestmark = [pytest.mark.nightly]
 LOG = logging.getLogger(__name__)
@@ -72,9 +74,7 @@ def apply(guest: Guest, hint: Hint) -> None:
 
 
 def without(distro: Distro, cures: tuple[Cure, ...]) -> Distro:
-    """The distro as if its documents did not have these hints."""
-    withheld = {cure.hint for cure in cures}
-    return replace(distro, hints=tuple(h for h in distro.hints if h.name not in withheld))
+    return distro.without([cure.hint for cure in cures])
 
 
 def cured_one_by_one(guest: Guest, distro: Distro, cures: tuple[Cure, ...]) -> None:
@@ -100,6 +100,33 @@ def test_the_hints_cure_what_is_missed_without_them(
     guest, cell, distro = booted(name)
     ladder.climb(guest, cell, without(distro, CURES[name]), "prepared", lambda _: None)
     cured_one_by_one(guest, distro, CURES[name])
+
+
+# Each hint alone.  Without the vault nothing is installed, of which there is a test of its own.
+HINTS = [
+    (distro.id, hint.name) for distro in registry.all_distros() if distro.twin is not None
+    for hint in (*distro.before, *distro.hints) if hint.trait != "engine"
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "withheld"), HINTS)
+def test_without_one_hint_the_rules_are_right(
+    booted: Callable[[str], tuple[Guest, Cell, Distro]], name: str, withheld: str
+) -> None:
+    """What the facts predict is what the setup tool and the daemon do, without the hint and after
+    it; and with it the trait that it is for is as documented."""
+    guest, cell, distro = booted(name)
+    ladder.climb(guest, cell, distro.without([withheld]), "prepared", lambda _: None)
+    expect_predicted(guest, f"without {withheld}")
+    apply(guest, hint := distro.hint(withheld))
+    expect_predicted(guest, f"with {withheld}")
+    now = trait(hint.trait).probe(guest.facts)
+    assert now == distro.traits.get(hint.trait, now), f"{guest.cell}: {hint.trait} is {now}"
+
+
+def expect_predicted(guest: Guest, when: str) -> None:
+    facts = guest.probe()
+    expect(guest, requirements.check(facts), start.start(facts), when)
 
 
 # The documents' own lines, each for a manager that is not the base's.

@@ -21,7 +21,7 @@ class Finding:
     file than the pinned one) or ``no answer``."""
 
     cell: str
-    what: str  # pinned, mirror, latest, checksum or signature
+    what: str  # pinned, mirror, latest, latest mirror, checksum or signature
     url: str
     state: str
     detail: str = ""
@@ -62,7 +62,7 @@ def _urls(upstream: Upstream) -> Iterator[tuple[str, str]]:
         yield from (("mirror", url) for url in entry.pinned.mirrors)
     if entry.latest:
         yield "latest", entry.latest.url
-        yield from (("mirror", url) for url in entry.latest.mirrors)
+        yield from (("latest mirror", url) for url in entry.latest.mirrors)
         if entry.latest.checksum:
             yield "checksum", entry.latest.checksum.url
         if entry.latest.signature:
@@ -72,12 +72,12 @@ def _urls(upstream: Upstream) -> Iterator[tuple[str, str]]:
 def _probe(upstream: Upstream, web: Web, what: str, url: str) -> Finding:
     pin = upstream.entry.pinned
     try:
-        size = web.probe(url, digest_pinned=what == "pinned")
+        size = web.probe(url, digest_pinned=what in ("pinned", "mirror"))
     except Gone as exc:
         return Finding(upstream.cell, what, url, "gone", exc.what.rpartition(": ")[2])
     except HarnessError as exc:
         return Finding(upstream.cell, what, url, "no answer", exc.what.removeprefix(f"{url} "))
-    if what == "pinned" and pin and pin.size and size and size != pin.size:
+    if what in ("pinned", "mirror") and pin and pin.size and size and size != pin.size:
         return Finding(upstream.cell, what, url, "changed", f"{size} bytes, pinned {pin.size}")
     return Finding(upstream.cell, what, url, "answers", f"{size >> 20} MiB" if size else "")
 

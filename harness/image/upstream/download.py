@@ -10,7 +10,6 @@ import errno
 import re
 import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,15 @@ import requests
 import tenacity
 
 from harness.errors import TestbedError, UsageError
-from harness.image.upstream.answers import Gone, Passing, WebPage, length, reason, refuse_page
+from harness.image.upstream.answers import (
+    CHECK,
+    Passing,
+    WebPage,
+    length,
+    reason,
+    refuse_page,
+)
+from harness.image.upstream.patience import read
 from harness.image.upstream.progress import Advance, Say, meter
 from harness.image.upstream.schema import LARGEST
 from harness.image.upstream.web import TROUBLE, Web
@@ -41,11 +48,10 @@ class Validator(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Wanted:
-    """``urls`` are tried in turn.  ``digest_known``: it is compared afterwards, so that any
-    server may go on with what another began."""
+    """``digest_known``: it is compared afterwards, so that any server may go on with what another
+    began."""
 
     cell: str
-    urls: Sequence[str]
     part: Path
     digest_known: bool
     digest_pinned: bool = False  # then http may serve it
@@ -53,32 +59,19 @@ class Wanted:
     limit: int = LARGEST
 
 
-def download(web: Web, wanted: Wanted, say: Say) -> str:
-    """Leave the whole file at ``part``.  Returns the URL that completed it.
-
-    On failure the part stays where a later call can go on with it.  Raises
-    :class:`~.web.Gone` if no server has the file, TestbedError and UsageError otherwise.
-    """
-    last: TestbedError | None = None
-    for url in wanted.urls:
-        try:
-            _from(web, url, wanted, say)
-            return url
-        except TestbedError as exc:
-            # a server that fails says more than one that has no such file
-            last = exc if last is None or not isinstance(exc, Gone) else last
-            if url != wanted.urls[-1]:
-                say(f"{wanted.cell}: {exc.what}; trying the next mirror")
-    assert last is not None
-    raise last
-
-
 def discard(part: Path) -> None:
     part.unlink(missing_ok=True)
     _note(part).unlink(missing_ok=True)
 
 
-def _from(web: Web, url: str, wanted: Wanted, say: Say) -> None:
+def download(web: Web, url: str, wanted: Wanted, say: Say) -> None:
+    """Leave the whole file at ``part``.
+
+    On failure the part stays where a later call can go on with it.  Raises
+    :class:`~.answers.Gone` if the server has no such file, UsageError if it has another than was
+    wanted, TestbedError otherwise.
+    """
+
     def again(state: tenacity.RetryCallState) -> None:
         why = state.outcome.exception() if state.outcome else None
         pause = state.next_action.sleep if state.next_action else 0
@@ -104,7 +97,7 @@ def _attempt(web: Web, url: str, wanted: Wanted, say: Say) -> None:
                 return
             discard(part)
             raise Passing(f"{url}: what was there of the file does not fit the file any more")
-        have = _where(answer, have, url)
+        have = _where(answer, have, url, part)
         rest = length(answer)
         total = None if rest is None else have + rest
         _check_size(url, wanted, total)
@@ -126,15 +119,16 @@ def _resume(url: str, wanted: Wanted) -> dict[str, str]:
     return headers if wanted.digest_known else {}
 
 
-def _where(answer: requests.Response, have: int, url: str) -> int:
+def _where(answer: requests.Response, have: int, url: str, part: Path) -> int:
     """At which byte the answer begins: where it was asked to, or, if the server ignores ranges
-    or has another file by now, at the first."""
+    or has another file by now, at the first.  After any other the part is given up."""
     if answer.status_code != 206:
         return 0
     found = RANGE.fullmatch(answer.headers.get("content-range", ""))
     if not found or int(found[1]) != have or int(found[2]) + 1 != int(found[3]):
-        raise TestbedError(f"{url} answers with a part that was not asked for"
-                           f" ({answer.headers.get('content-range')!r})")  # fmt: skip
+        discard(part)
+        raise Passing(f"{url} answers with a part that was not asked for"
+                      f" ({answer.headers.get('content-range')!r})", command=CHECK)  # fmt: skip
     return have
 
 
@@ -145,7 +139,7 @@ def _receive(
     done, window, before = have, time.monotonic(), have
     try:
         with wanted.part.open("ab" if have else "wb") as out:
-            while more := _read(answer, url):
+            while more := _read(web, answer, url):
                 if done == 0:
                     refuse_page(more, url)
                 out.write(more)
@@ -170,11 +164,9 @@ def _receive(
         raise Passing(f"{url} broke off after {done} of {total} bytes")
 
 
-def _read(answer: requests.Response, url: str) -> bytes:
+def _read(web: Web, answer: requests.Response, url: str) -> bytes:
     try:
-        # read1: what has come, instead of waiting for a full chunk from a server that stalls
-        data: bytes = answer.raw.read1(CHUNK, decode_content=False)
-        return data
+        return read(answer, CHUNK, web.stall)
     except TROUBLE as exc:
         raise Passing(f"{url} broke off: {reason(exc)}",
                       hint="the next call goes on from there") from exc  # fmt: skip

@@ -3,6 +3,7 @@ ask: the lock and the cache are those of built images."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import tempfile
@@ -10,7 +11,7 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness.errors import TestbedError, UsageError
+from harness.errors import HarnessError, TestbedError, UsageError
 from harness.image import debian, process, record, store
 from harness.image.model import Hardware, Image, Origin
 from harness.image.record import Corrupt
@@ -70,20 +71,28 @@ def fetch(upstream: Upstream, cache: Path, say: Say, options: Options) -> Image:
     of a download that another call can go on with.
     """
     target = place(upstream, cache)
-    if not options.force and (image := cached(upstream, cache)):
+    if image := _asked_for(upstream, cache, options):
         return image
     if why := upstream.fetchable:
         raise UsageError(f"{upstream.cell}: {why}", command="harness matrix")
     if options.offline:
         raise UsageError(
-            f"{upstream.cell}: the image is not in {cache}, and --offline forbids to fetch it",
+            f"{upstream.cell}: the {'latest ' if options.latest else ''}image is not in {cache},"
+            " and --offline forbids to fetch it",
             command=f"harness image fetch {upstream.cell}",
         )
     with store.locked(target, say, "fetched"):
         store.sweep(target)
-        if not options.force and (image := cached(upstream, cache)):
+        if image := _asked_for(upstream, cache, options):
             return image
         return _Job(upstream, cache, say, options).run()
+
+
+def _asked_for(upstream: Upstream, cache: Path, options: Options) -> Image | None:
+    """The cached image, unless it is that of the pin, and the latest is asked for."""
+    image = None if options.force else cached(upstream, cache)
+    pinned = bool(image and image.origin and image.origin.trust == trust.PINNED)
+    return None if options.latest and pinned else image
 
 
 @dataclass(frozen=True)
@@ -118,29 +127,42 @@ class _Job:
         return self.upstream.cell
 
     def _get(self, urls: list[str], expected: Expected, pin: Pinned | None = None) -> Image:
+        """The image, from the first of *urls* that has the file that was expected."""
         began = time.monotonic()
         wanted = self._wanted(urls, expected.digest, pin)
-        resumed = wanted.part.exists()
-        url = download(self.options.web, wanted, self.say)
-        try:
-            digest = self._check(wanted.part, expected, url)
-        except UsageError as exc:
-            discard(wanted.part)
-            if not resumed:
-                raise
-            self.say(f"{self._cell}: {exc.what}; it was put together from several attempts, so"
-                     " once more from the beginning")  # fmt: skip
-            url = download(self.options.web, wanted, self.say)
+        failures: list[HarnessError] = []
+        for url in urls:
             try:
-                digest = self._check(wanted.part, expected, url)
-            except UsageError:
-                discard(wanted.part)
-                raise
+                digest = self._verified(url, wanted, expected)
+                break
+            except HarnessError as exc:
+                failures.append(exc)
+                if url != urls[-1]:
+                    self._tell(exc, "trying the next mirror")
+        else:
+            raise max(reversed(failures), key=_weight)
         origin = Origin(url, digest, expected.why, self.upstream.entry.format)
         image = self._keep(wanted.part, origin)
         took = time.monotonic() - began
         self.say(f"{self._cell}: fetched in {took:.0f} s, {digest}, {expected.why}")
         return image
+
+    def _verified(self, url: str, wanted: Wanted, expected: Expected) -> str:
+        """The digest of what was downloaded.  Of a wrong file nothing is kept."""
+        resumed = wanted.part.exists()
+        download(self.options.web, url, wanted, self.say)
+        try:
+            return self._check(wanted.part, expected, url)
+        except UsageError as exc:
+            discard(wanted.part)
+            if not resumed:
+                raise
+            self._tell(exc, "it was put together from several attempts, so once more from the"
+                            " beginning")  # fmt: skip
+            return self._verified(url, wanted, expected)
+
+    def _tell(self, exc: HarnessError, then: str) -> None:
+        self.say(f"{self._cell}: {exc.what.removeprefix(f'{self._cell}: ')}; {then}")
 
     def _wanted(self, urls: list[str], digest: str, pin: Pinned | None) -> Wanted:
         parts = self.cache / PARTS
@@ -150,7 +172,6 @@ class _Job:
         mark = hashlib.sha256((digest or urls[0]).encode()).hexdigest()[:12]
         return Wanted(
             cell=self._cell,
-            urls=urls,
             part=parts / f"{place(self.upstream, self.cache).name}-{mark}.part",
             digest_known=bool(digest),
             digest_pinned=pin is not None,
@@ -215,7 +236,13 @@ class _Job:
             fixes.apply(work / debian.DISK, wanted, work / debian.LOG)
 
 
+def _weight(exc: HarnessError) -> int:
+    """A wrong file says more than a server that fails, and that more than one without the file."""
+    return 2 if isinstance(exc, UsageError) else 0 if isinstance(exc, Gone) else 1
+
+
 def _forget(parts: Path) -> None:
     for path in parts.iterdir():
-        if time.time() - path.stat().st_mtime > FORGOTTEN:
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another process ends its download
+            if time.time() - path.stat().st_mtime > FORGOTTEN:
+                path.unlink()

@@ -21,6 +21,12 @@ from harness.image.upstream.schema import Key
 
 SUFFIXES = (".asc", ".gpg", ".pgp", ".key")
 STRONG = ("8", "9", "10", "11")  # SHA-2, as OpenPGP numbers digests
+# What gpgv says beside VALIDSIG and its exit status of 0; doc/DETAILS of GnuPG.
+ENDED = {
+    "EXPKEYSIG": "the key in images/keys has expired",
+    "EXPSIG": "it has expired",
+    "REVKEYSIG": "the key in images/keys is revoked",
+}
 CLEARSIGNED = b"-----BEGIN PGP SIGNED MESSAGE-----"
 
 
@@ -57,13 +63,14 @@ def detached(
     if _old(cert):
         _gpgv(data, signature, key, cert, url)
         return
+    _check_alive(cert, key, url)
     try:
         if isinstance(data, bytes):
             result = pysequoia.verify(bytes=data, store=lambda ids: [cert], signature=sig)
         else:
             result = pysequoia.verify(file=data, store=lambda ids: [cert], signature=sig)
     except Exception as exc:
-        raise _bad(url, key, _why(exc, cert)) from None
+        raise _bad(url, key, _first_line(exc)) from None
     _check_signer(result, key, url)
 
 
@@ -73,10 +80,11 @@ def clearsigned(message: bytes, key: Key, cert: pysequoia.Cert, url: str) -> byt
         raise _bad(url, key, "it is not a clearsigned file")
     if _old(cert):
         return _gpgv(message, None, key, cert, url)
+    _check_alive(cert, key, url)
     try:
         result = pysequoia.verify(bytes=message, store=lambda ids: [cert])
     except Exception as exc:
-        raise _bad(url, key, _why(exc, cert)) from None
+        raise _bad(url, key, _first_line(exc)) from None
     _check_signer(result, key, url)
     return result.bytes or b""
 
@@ -95,7 +103,7 @@ def _gpgv(
 ) -> bytes:
     """What is signed: of a clearsigned message, or nothing beside a detached *signature*."""
     if cert.is_revoked:
-        raise _bad(url, key, _why(ValueError(), cert))
+        raise _bad(url, key, ENDED["REVKEYSIG"])
     process.need("gpgv")
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
@@ -115,15 +123,27 @@ def _gpgv(
         )  # fmt: skip
         lines = [line.split()[1:] for line in done.stdout.splitlines()]
         valid = [words for words in lines if words[:1] == ["VALIDSIG"]]
-        if done.returncode or len(valid) != 1:
-            why = [words[0] for words in lines if words[:1] and words[0].endswith("SIG")][-1:]
-            raise _bad(url, key, f"gpgv says {''.join(why) or 'nothing of a signature'}")
+        told = [words[0] for words in lines if words[:1] and words[0].endswith("SIG")]
+        told = [word for word in told if word not in ("NEWSIG", "VALIDSIG")]
+        if done.returncode or len(valid) != 1 or told != ["GOODSIG"]:
+            why = "".join(f": {ENDED[word]}" for word in told[:1] if word in ENDED)
+            said = ", ".join(told) or "nothing of a signature"
+            raise _bad(url, key, f"gpgv says {said}{why}")
         if valid[0][1] != key.fingerprint:
             raise _bad(url, key, f"it was made by the subkey {valid[0][1]}, and a key whose own"
                                  " signatures are SHA-1 counts by itself alone")  # fmt: skip
         if valid[0][8] not in STRONG:
             raise _bad(url, key, "its digest is weaker than SHA-256")
         return text.read_bytes() if signature is None else b""
+
+
+def _check_alive(cert: pysequoia.Cert, key: Key, url: str) -> None:
+    """Sequoia takes what a key signed before it expired; but who has such a key today can write
+    any date."""
+    if cert.is_revoked:
+        raise _bad(url, key, ENDED["REVKEYSIG"])
+    if cert.expiration and cert.expiration <= datetime.now(UTC):
+        raise _bad(url, key, f"the key in images/keys expired on {cert.expiration:%Y-%m-%d}")
 
 
 def _check_signer(result: pysequoia.Decrypted, key: Key, url: str) -> None:
@@ -153,15 +173,6 @@ def _bad(url: str, key: Key, why: str) -> UsageError:
         hint="do not use the image; if the distro has a new key, the catalogue must name it",
         command="harness image check",
     )
-
-
-def _why(exc: BaseException, cert: pysequoia.Cert) -> str:
-    """The library says no more than that nothing is valid."""
-    if cert.is_revoked:
-        return "the key in images/keys is revoked"
-    if cert.expiration and cert.expiration <= datetime.now(UTC):
-        return f"the key in images/keys expired on {cert.expiration:%Y-%m-%d}"
-    return _first_line(exc)
 
 
 def _first_line(exc: BaseException) -> str:

@@ -1,6 +1,8 @@
-"""Servers that send a byte now and then: a time limit for the head of an answer as a whole.
+"""Servers that send a byte now and then: a time limit for the head of an answer as a whole, and
+for each piece of its body.
 
-Time limits of sockets begin anew with every byte, so that such a server holds its client for ever.
+Time limits of sockets begin anew with every byte, so that such a server holds its client for ever:
+in the head, and in what ``http.client`` reads by itself between the pieces of a chunked body.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import requests
@@ -46,13 +48,11 @@ class Adapter(HTTPAdapter):
 def _pools(seconds: float) -> dict[str, Any]:
     class Plain(HTTPConnection):
         def getresponse(self) -> Any:
-            with _limit(self, seconds):
-                return super().getresponse()
+            return _within(seconds, self.sock, super().getresponse)
 
     class Secure(HTTPSConnection):
         def getresponse(self) -> Any:
-            with _limit(self, seconds):
-                return super().getresponse()
+            return _within(seconds, self.sock, super().getresponse)
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain
@@ -63,15 +63,32 @@ def _pools(seconds: float) -> dict[str, Any]:
     return {"http": PlainPool, "https": SecurePool}
 
 
+def _within(seconds: float, sock: socket.socket, getresponse: Callable[[], Any]) -> Any:
+    with _limit(sock, seconds):
+        answer = getresponse()
+    answer.sock = sock  # the connection forgets it where it ends with the answer
+    return answer
+
+
+def read(answer: requests.Response, size: int, seconds: float) -> bytes:
+    """What has come of the body, at most *size* bytes: of a server that stalls nobody waits for
+    so many.  Nothing is decoded.  Raises TimeoutError after *seconds*."""
+    raw: Any = answer.raw
+    # Of a body that is not chunked one read of the socket is enough, and that has a time limit.
+    with _limit(raw.sock, seconds) if raw.chunked else contextlib.nullcontext():
+        data: bytes = raw.read1(size, decode_content=False)
+    return data
+
+
 @contextlib.contextmanager
-def _limit(connection: HTTPConnection, seconds: float) -> Iterator[None]:
+def _limit(sock: socket.socket, seconds: float) -> Iterator[None]:
     late = threading.Event()
 
     def hang_up() -> None:
         late.set()
         with contextlib.suppress(OSError):  # it has just ended
             # Not SSLSocket's own method, which takes away what the other thread is reading with.
-            socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     timer = threading.Timer(seconds, hang_up)
     timer.daemon = True

@@ -37,12 +37,14 @@ _FINGERPRINT = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
 
 class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An OpenPGP key.  ``fingerprint`` is the primary key's, in full; ``signing`` that of the
-    one subkey that may sign, where it is known.  ``obtain`` tells a person where it is found."""
+    one subkey that may sign, where it is known.  ``obtain`` tells a person where it is found, and
+    ``shipped`` whether images/keys has it."""
 
     fingerprint: str
     owner: str
     obtain: str
     signing: str = ""
+    shipped: bool = True
 
     def __post_init__(self) -> None:
         for field in ("fingerprint", "signing"):

@@ -19,6 +19,7 @@ from harness.image.upstream.web import Web
 
 LEVELS = ("signature", "checksum", "first-use")  # each accepts what those before it accept
 
+PINNED = "pinned digest"
 UNSIGNED = "unsigned checksum"
 
 
@@ -35,7 +36,7 @@ class Expected:
 
 def pinned(upstream: Upstream) -> Expected:
     assert upstream.entry.pinned
-    return Expected(upstream.entry.pinned.digest, "pinned digest")
+    return Expected(upstream.entry.pinned.digest, PINNED)
 
 
 def latest(upstream: Upstream, web: Web, level: str, keys: Path | None = None) -> Expected:

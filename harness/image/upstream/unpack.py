@@ -36,9 +36,9 @@ KINDS = {
     "vhd.tar.gz": ("gz", (".vhd",), "vpc"),
     "ova": ("tar", (".vmdk",), "vmdk"),
 }
-# The last three: what Python's tarfile lets through of headers that are made to be wrong.
+# The last four: what Python's tarfile lets through of headers that are made to be wrong.
 BROKEN = (tarfile.TarError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, EOFError,
-          ValueError, ArithmeticError, LookupError)  # fmt: skip
+          ValueError, ArithmeticError, LookupError, RecursionError)  # fmt: skip
 
 
 def unpack(source: Path, form: str, where: Path, log: Path, *, limit: int = disk.LARGEST) -> Path:

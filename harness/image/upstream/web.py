@@ -27,7 +27,7 @@ from harness.image.upstream.answers import (
     refuse_header,
     refuse_status,
 )
-from harness.image.upstream.patience import Adapter, Session
+from harness.image.upstream.patience import Adapter, Session, read
 
 REDIRECTS = 8
 SMALL = 4 << 20  # bytes; a file of digests or a signature has fewer
@@ -84,8 +84,7 @@ class Web:
             with attempt, self.ask(url) as answer:
                 body, began = b"", time.monotonic()
                 try:
-                    # read1: what has come, so that bytes now and then do not hold us for ever
-                    while more := answer.raw.read1(1 << 16, decode_content=False):
+                    while more := read(answer, 1 << 16, self.stall):
                         body += more
                         if len(body) > SMALL:
                             raise UsageError(f"{url} has more than {SMALL >> 20} MiB: it is no"

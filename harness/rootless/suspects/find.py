@@ -22,20 +22,21 @@ SECONDS = 60.0  # with hardware acceleration; it reads a hundred megabytes of pr
 def find(lab: Lab, cell: Cell, distro: Distro, state: str) -> tuple[str, ...]:
     """What may be at fault on guests of *cell* at *state*, the likeliest first.
 
-    Compared with the same state without this run's hooks, induced traits and kernel arguments,
-    if it has any and that state is in the cache; else it is what is remarkable by itself.  Where
-    *state* cannot be reached, what it would be is looked at if something was altered there, and
-    else the one below it.
+    Compared with the same state without this run's hooks, induced traits, kernel arguments and
+    withheld hints, if it has any and that state is in the cache; else it is what is remarkable by
+    itself.  Where *state* cannot be reached, what it would be is looked at if something was altered
+    there, and else the one below it.
     """
     options = lab.options
-    plain = Lab(replace(options, hooks={}, induced={}, kernel_arguments=""))
+    plain = Lab(replace(options, hooks={}, induced={}, kernel_arguments="", withheld=()))
+    altered = options.altered or distro.among(options.withheld)
     for reached in reversed(STATES[: STATES.index(state) + 1]):
         guest = _as_altered(lab, cell, distro, reached)
         if guest is None:
             continue
         here = look(guest)
         facts = guest.facts
-        if not options.altered or not plain.has(cell, distro, reached):
+        if not altered or not plain.has(cell, distro, reached):
             return compare.suspects(here, None)
         healthy = plain.guest(cell, distro, reached)
         told = compare.suspects(here, _without_login(look(healthy), here))

@@ -37,8 +37,8 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Copied:
     ("kind", "file", "old", "new", "said"),
     [
         ("catalogue", "debian", 'disk = "virtio"', "disk = 7", "`str`, got `int` - at `$.disk`"),
-        ("catalogue", "debian", "debian-12/x86_64", "debian-12/riscv64",
-         "'debian-12/riscv64': no architecture 'riscv64'; known: x86_64, aarch64, s390x"),
+        ("catalogue", "debian", "debian-12/x86_64", "debian-12/vax64",
+         "'debian-12/vax64': no architecture 'vax64'; known: "),
         ("twins", "photon-4", 'manager = "tdnf"', 'manager = "emerge"',
          "tools.manager: no package manager 'emerge'; known: apt,"),
         ("twins", "photon-4", 'userns-clone = "0"', 'shoe-size = "0"', "traits.shoe-size: "),
@@ -47,8 +47,8 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Copied:
         ("twins", "photon-4", 'base = "debian-11"', 'base = "debian-3"',
          "base: there is no recipe 'debian-3'; known recipes: debian-11,"),
         ("twins", "parts", "[[runc.take]]", "[[runc.tale]]", "unknown field `tale` - at `$.runc`"),
-        ("recipes", "debian-12", "[arch.x86_64]", "[arch.riscv64]",
-         "arch.riscv64: no such architecture; known: x86_64, aarch64, s390x"),
+        ("recipes", "debian-12", "[arch.x86_64]", "[arch.vax64]",
+         "arch.vax64: no such architecture; known: "),
         ("recipes", "debian-12", "disk_gib = 8", "disk_gib = 0", "disk_gib 0 is not a number"),
         ("recipes", "debian-13", '"trixie"', "13", "`str`, got `int` - at `$.suite`"),
     ],
@@ -128,12 +128,12 @@ def test_a_catalogue_that_is_not_there(
 
 
 UNKNOWN = [
-    (("--arch", "riscv64"), "no architecture matches 'riscv64'; known: aarch64, s390x, x86_64"),
-    (("--cell", "debian-12/riscv64"),
-     "no cell matches 'debian-12/riscv64'; there is no architecture riscv64; debian-12 has: aarch"),
+    (("--arch", "vax64"), "no architecture matches 'vax64'; known: "),
+    (("--cell", "debian-12/vax64"),
+     "no cell matches 'debian-12/vax64'; there is no architecture vax64; debian-12 has: aarch"),
     (("--cell", "debian12/x86_64"), "no cell matches 'debian12/x86_64'; the nearest: debian-12/x8"),
     (("--distro", "debian12"), "no distro matches 'debian12'; the nearest: debian-12, "),
-    (("--distro", "nosuch"), "no distro matches 'nosuch'; known distros: alma-8, "),
+    (("--distro", "nosuch"), "no distro matches 'nosuch'; known distros: "),
 ]
 
 
@@ -146,7 +146,17 @@ def test_a_name_that_nothing_has(call: Call, words: tuple[str, ...], said: str) 
     assert rest == ["  $ harness matrix"]
 
 
-@pytest.mark.parametrize(("words", "said"), UNKNOWN)
+WITHHELD = [
+    (("--cell", "photon-4/x86_64", "--withhold", "photon-subid"),
+     "--withhold 'photon-subid': no selected cell is prepared with such a hint; the nearest: ph"),
+    # a hint, and none of this cell
+    (("--cell", "debian-12/x86_64", "--withhold", "photon-subuid"), "known hints: "),
+    # a remedy: nobody is prepared with it
+    (("--withhold", "ping"), "no selected cell is prepared with such a hint"),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), [*UNKNOWN, *WITHHELD])
 def test_through_pytest(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
     result = _pytest(*words, cwd=tmp_path)
     assert result.returncode == 4

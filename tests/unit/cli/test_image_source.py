@@ -101,7 +101,9 @@ def test_a_damaged_one_is_found(known: Path, call: Call) -> None:
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    assert call("image", "verify", CELL).exit_code == 16
+    said = call("image", "verify", CELL)
+    assert said.exit_code == 16
+    assert f"  $ harness image fetch {CELL} --force\n" in said.stderr
 
 
 def test_a_changed_catalogue_is_seen(known: Path, call: Call) -> None:

@@ -62,17 +62,18 @@ def test_the_checkout_is_found_from_where_the_user_is(
 def test_what_alters_a_guest_is_carried_along() -> None:
     values: dict[str, str | list[str]] = {
         "--hook": ["prepared:a b.sh", "daemon:c.sh"], "--kernel-args": "x y=1",
+        "--withhold": ["photon-subuid"],
         "--accel": "auto", "--libvirt-uri": "qemu:///system", "--image-source": "upstream",
     }  # fmt: skip
     words = reproduce.carried(values, {"--accel": "auto", "--libvirt-uri": "qemu:///embed"})
     assert words == [
-        "--hook", "prepared:a b.sh", "--hook", "daemon:c.sh", "--kernel-args", "x y=1",
-        "--libvirt-uri", "qemu:///system", "--image-source", "upstream",
+        "--hook", "prepared:a b.sh", "--hook", "daemon:c.sh", "--withhold", "photon-subuid",
+        "--kernel-args", "x y=1", "--libvirt-uri", "qemu:///system", "--image-source", "upstream",
     ]  # fmt: skip
     line = reproduce.command(["pytest", ""], SCENARIO, CELL, words)
     assert shlex.split(line)[4:] == words
     assert reproduce.altering(["pytest", *words]) == (
-        "--hook 'prepared:a b.sh' --hook daemon:c.sh --kernel-args 'x y=1'"
+        "--hook 'prepared:a b.sh' --hook daemon:c.sh --withhold photon-subuid --kernel-args 'x y=1'"
     )
     assert reproduce.altering(["--hook=prepared:a.sh"]) == "--hook prepared:a.sh"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from dataclasses import replace
@@ -20,7 +21,7 @@ from tests.unit.cli.conftest import Call, call, place
 
 __all__ = ["call", "place"]  # fixtures
 
-NEW = "riscv64"
+NEW = "vax64"  # a name that nothing will ever have
 UNKNOWN = f"the harness does not know machines of {NEW}"
 
 
@@ -50,6 +51,16 @@ def test_its_cells_say_what_is_missing(call: Call) -> None:
         assert UNKNOWN in said.stderr
     (check,) = checks.qemu(NEW)
     assert (check.status, check.found) == (checks.WARN, UNKNOWN)
+
+
+def test_distros_that_do_not_name_it_say_so_too(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "ARCHES", (*ARCHES, NEW))
+    rows = json.loads(call("matrix", "--arch", NEW, "--json").stdout)
+    assert {row["cell"].partition("/")[0] for row in rows} >= {"debian-12", "photon-4"}
+    told = [row["reason"] for row in rows if row["status"] != "unsupported"]
+    assert all(UNKNOWN in reason for reason in told), told
 
 
 def test_no_image_is_built_for_it_or_on_it(monkeypatch: pytest.MonkeyPatch) -> None:

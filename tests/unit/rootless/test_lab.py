@@ -82,7 +82,7 @@ class Bench(Lab):
 
     def save(
         self, guest: object, cell: Cell, state: str, key: str, parent: str, *args: object,
-        altered: bool,
+        altered: bool, withheld: object = (),
     ) -> SavedState:  # fmt: skip
         self.will_not.discard(state)
         workspace = self.states.workspace()
@@ -298,13 +298,34 @@ def test_hooks_that_differ_in_a_byte_make_two_states(
     def key(content: bytes) -> str:
         hook.write_bytes(content)
         lab = Bench(tmp_path, image, hooks={"prepared": (hook,)})
-        chosen = Acceleration("tcg", "", 1.0)
-        opened = SimpleNamespace(versions=lambda: {"qemu": ""})
-        monkeypatch.setattr(lab, "acceleration", lambda *args: chosen)
-        monkeypatch.setattr(lab, "connection", lambda: opened)
-        return Lab.keys_of(lab, CELL, DEBIAN_12)["prepared"]
+        return keys(lab, monkeypatch)["prepared"]
 
     assert len({key(b"\x7fELF\xff"), key(b"\x7fELF\xfe"), key(b"echo \xc3\xa4")}) == 3
+
+
+def keys(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    chosen = Acceleration("tcg", "", 1.0)
+    opened = SimpleNamespace(versions=lambda: {"qemu": ""})
+    monkeypatch.setattr(lab, "acceleration", lambda *args: chosen)
+    monkeypatch.setattr(lab, "connection", lambda: opened)
+    return Lab.keys_of(lab, CELL, DEBIAN_12)
+
+
+def test_a_guest_prepared_without_a_hint_is_another_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = build(tmp_path)
+
+    def of(*names: str) -> dict[str, str]:
+        return keys(Bench(tmp_path, image, withheld=names), monkeypatch)
+
+    whole, without = of(), of("rootful-off")
+    assert whole["booted"] == without["booted"]
+    assert whole["prepared"] != without["prepared"]
+    assert whole == of("photon-subuid")  # a hint of others
+    assert [hint.name for hint in DEBIAN_12.without(["rootful-off"]).hints] == [
+        hint.name for hint in DEBIAN_12.hints if hint.name != "rootful-off"
+    ]
 
 
 def test_kvm_is_proven_for_a_disk_with_a_boot_loader_too(

@@ -18,8 +18,7 @@ TWINS = schema.names()
 DISTROS = {distro.id: distro for distro in all_distros()}
 
 
-def test_there_are_twins_of_all_that_have_no_recipe() -> None:
-    assert set(TWINS) == {distro.id for distro in all_distros() if not distro.recipe}
+def test_the_distros_with_a_twin_are_those_that_tell_its_traits() -> None:
     assert set(TWINS) == {distro.id for distro in all_distros() if distro.twin is not None}
 
 

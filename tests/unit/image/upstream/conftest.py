@@ -36,6 +36,7 @@ class Served:
     status: int = 200
     etag: str = '"one"'
     ranges: bool = True
+    content_range: str = ""  # said of any part, true or not
     content_type: str = "application/octet-stream"
     encoding: str = ""
     redirect: str = ""
@@ -75,13 +76,14 @@ class Handler(BaseHTTPRequestHandler):
     def _file(self, what: Served, mischief: bool) -> None:
         start = self._start(what)
         if start is not None and start >= len(what.body):
-            self._plain(416)
+            self._plain(416, "text/html")  # as nginx says it
             return
         body = what.body[start or 0 :]
         self.send_response(206 if start is not None else 200)
         if start is not None:
             end = len(what.body)
-            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{end}")
+            said = what.content_range or f"bytes {start}-{end - 1}/{end}"
+            self.send_header("Content-Range", said)
         length = what.length if what.length is not None and mischief else len(body)
         if length >= 0:
             self.send_header("Content-Length", str(length))
@@ -115,8 +117,9 @@ class Handler(BaseHTTPRequestHandler):
             return None
         return int(found[1])
 
-    def _plain(self, status: int) -> None:
+    def _plain(self, status: int, content_type: str = "text/plain") -> None:
         self.send_response(status)
+        self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", "0")
         self.end_headers()
 

@@ -20,7 +20,8 @@ SHA = "sha256:" + "0" * 64
 FULL: dict[str, Any] = {
     "distro": "toy",
     "title": "Toy",
-    "keys": {"k": {"fingerprint": "A" * 40, "owner": "me", "obtain": "ask", "signing": "B" * 40}},
+    "keys": {"k": {"fingerprint": "A" * 40, "owner": "me", "obtain": "ask", "signing": "B" * 40,
+                   "shipped": False}},
     "boot": {
         "b": {
             "firmware": ["bios"], "disk": "virtio", "seed": "sata", "nic": "virtio",

@@ -73,6 +73,16 @@ def test_another_size_is_another_file(server: Place, write: Write, web: Web) -> 
     assert (finding.state, finding.detail) == ("changed", "6 bytes, pinned 99")
 
 
+def test_a_mirror_of_the_latest_is_none_of_the_pin(server: Place, write: Write, web: Web) -> None:
+    report = check(write(
+        pinned={"url": server.url + "/old", **GONE},
+        latest={"url": server.serve("/d", BODY), "mirrors": [server.serve("/e", BODY)],
+                "checksum": {"url": server.serve("/s", sums("d"))}}), web)  # fmt: skip
+    states = {finding.what: finding.state for finding in report.findings}
+    assert (states["pinned"], states["latest mirror"]) == ("gone", "answers")
+    assert sha(BODY) in report.proposal
+
+
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/d", "SERVER"])
 def test_no_answer(url: str, server: Place, write: Write, web: Web) -> None:
     url = url.replace("SERVER", server.serve("/d", status=500))

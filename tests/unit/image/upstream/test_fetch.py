@@ -171,6 +171,56 @@ def test_a_mirror_serves_what_the_first_server_has_not(
     assert any("trying the next mirror" in line for line in said)
 
 
+@pytest.mark.parametrize("size", [{}, {"size": True}])
+def test_a_mirror_serves_what_the_first_server_has_another_file_of(
+    server: Place, mirror: Place, disk: bytes, write: Write, get: Get, said: list[str],
+    size: dict[str, bool],
+) -> None:  # fmt: skip
+    good = mirror.serve("/d", disk)
+    image = get(write(pinned={
+        "url": server.serve("/d", b"x" * 5000), "digest": sha(disk), "mirrors": [good],
+        **({"size": len(disk)} if size else {}),
+    }))  # fmt: skip
+    assert image.origin is not None
+    assert image.origin.url == good
+    assert image.path.read_bytes() == disk
+    (line,) = [line for line in said if "trying the next mirror" in line]
+    assert line.count("toy-1/x86_64") == 1
+
+
+@pytest.mark.parametrize("missing", ["first", "last", ""])
+def test_a_wrong_file_is_told_whatever_the_mirrors_have(
+    server: Place, mirror: Place, disk: bytes, write: Write, get: Get, cache: Path,
+    signer: pysequoia.Tsk, missing: str,
+) -> None:  # fmt: skip
+    urls = [place.serve("/d", b"x" * 5000) for place in (server, mirror)]
+    if missing:
+        (server if missing == "first" else mirror).files.clear()
+    upstream = write(
+        pinned={"url": urls[0], "digest": sha(disk), "mirrors": urls[1:]},
+        latest={"url": server.serve("/new", disk), "signature": {
+            "url": server.serve("/sig", detached(signer, disk)), "key": "toy", "over": "image"}},
+    )  # fmt: skip
+    with pytest.raises(UsageError) as caught:
+        get(upstream)
+    assert "is not what it should be" in refuse(cache, caught.value)
+
+
+def test_the_latest_is_not_the_pinned_one_of_the_cache(
+    server: Place, disk: bytes, write: Write, get: Get
+) -> None:
+    new = disk + bytes(512)
+    upstream = write(pinned={"url": server.serve("/old", disk), "digest": sha(disk)},
+                     latest={"url": server.serve("/new", new)})  # fmt: skip
+    assert get(upstream, latest=True, trust="first-use").path.read_bytes() == new
+    assert get(upstream, force=True).path.read_bytes() == disk
+    with pytest.raises(UsageError, match="the latest image is not in"):
+        get(upstream, latest=True, offline=True)
+    for _ in range(2):
+        assert get(upstream, latest=True, trust="first-use").path.read_bytes() == new
+    assert server.paths() == ["/new", "/old", "/new"]
+
+
 def test_a_rotten_pin_gives_way_to_the_signed_latest(
     server: Place, disk: bytes, write: Write, get: Get, signer: pysequoia.Tsk, said: list[str]
 ) -> None:
@@ -263,6 +313,29 @@ def test_a_whole_part_is_not_downloaded_again(
     server.asked.clear()
     assert get(upstream).path.read_bytes() == disk
     assert server.asked == []
+
+
+def test_a_part_that_is_longer_than_the_file(
+    server: Place, disk: bytes, write: Write, get: Get, cache: Path
+) -> None:
+    upstream = write(latest={"url": server.serve("/d", disk, break_at=100)})
+    with pytest.raises(TestbedError):
+        get(upstream, trust="first-use")
+    (part,) = (cache / PARTS).glob("*.part")
+    part.write_bytes(disk + b"x")
+    server.serve("/d", disk)
+    assert get(upstream, trust="first-use").path.read_bytes() == disk
+
+
+@pytest.mark.parametrize("part", ["none", "bytes 7-9/10", "bytes */10", "bytes 300-310/100000"])
+def test_a_server_that_sends_another_part(
+    server: Place, disk: bytes, write: Write, get: Get, part: str
+) -> None:
+    upstream = write(pinned={"url": server.serve("/d", disk, break_at=100), "digest": sha(disk)})
+    with pytest.raises(TestbedError):
+        get(upstream)
+    server.serve("/d", disk, content_range=part)
+    assert get(upstream).path.read_bytes() == disk
 
 
 # what is refused

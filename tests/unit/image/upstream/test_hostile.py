@@ -90,6 +90,43 @@ def test_a_small_file_without_end(raw: Raw, hasty: Web) -> None:
         hasty.small(raw(drip(OK + b"\r\n")))
 
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+
+
+@pytest.mark.parametrize("close", [b"", b"Connection: close\r\n"])
+@pytest.mark.parametrize("start", [
+    b"2;", b"2\r\nhi\r\n2;", b"2\r\nhi\r\n0\r\nX: ",
+], ids=["first chunk", "later chunk", "trailer"])  # fmt: skip
+def test_a_framing_without_end(
+    raw: Raw, hasty: Web, tmp_path: Path, start: bytes, close: bytes
+) -> None:
+    """A chunk's extension, or what comes after the last chunk: no byte of it is the body's."""
+    url = raw(drip(CHUNKED + close + b"\r\n" + start))
+    with pytest.raises(Passing, match="broke off: timed out"):
+        hasty.small(url)
+    part = tmp_path / "d.part"
+    with pytest.raises(Passing, match="broke off: timed out"):
+        download(hasty, url, Wanted("toy-1/x86_64", part, False), print)
+    assert part.read_bytes() == (b"hi" if b"hi" in start else b"")
+
+
+def test_a_trailer_of_many_lines(raw: Raw, hasty: Web) -> None:
+    def answer(connection: socket.socket, number: int) -> None:
+        connection.sendall(CHUNKED + b"\r\n2\r\nhi\r\n0\r\n")
+        while True:
+            connection.sendall(b"X: y\r\n" * 1000)
+
+    with pytest.raises(Passing, match="broke off: timed out"):
+        hasty.small(raw(answer))
+
+
+def test_a_chunked_body(raw: Raw, web: Web) -> None:
+    def answer(connection: socket.socket, number: int) -> None:
+        connection.sendall(CHUNKED + b"\r\n2;a=b\r\nhi\r\n0\r\nX: y\r\n\r\n")
+
+    assert web.small(raw(answer)) == b"hi"
+
+
 def test_a_redirect_with_a_body_without_end_is_not_read(raw: Raw, web: Web) -> None:
     sent = 0
 
@@ -187,7 +224,7 @@ def test_a_body_without_end_stops_at_the_limit(raw: Raw, web: Web, tmp_path: Pat
 
     part = tmp_path / "d.part"
     with pytest.raises(UsageError, match="the limit is 1048576"):
-        download(web, Wanted("toy-1/x86_64", [raw(answer)], part, False, limit=1 << 20), print)
+        download(web, raw(answer), Wanted("toy-1/x86_64", part, False, limit=1 << 20), print)
     assert not part.exists()
 
 
@@ -206,7 +243,7 @@ def test_a_body_without_a_length_leaves_room_on_the_disk(
     monkeypatch.setattr(module, "STEP", 1 << 20)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1 << 20))
     with pytest.raises(TestbedError, match="is full"):
-        download(web, Wanted("toy-1/x86_64", [raw(answer)], part, False), print)
+        download(web, raw(answer), Wanted("toy-1/x86_64", part, False), print)
     assert part.stat().st_size < 2 << 20
 
 
@@ -259,21 +296,24 @@ def use(folder: Path, cert: pysequoia.Cert) -> None:
 
 
 @pytest.mark.parametrize("form", ["detached", "clearsigned"])
-@pytest.mark.parametrize("end", ["revoked", "expired"])
+@pytest.mark.parametrize("end", ["revoked", "expired", "expired since"])
 def test_a_key_that_counts_no_more(
     server: Place, disk: bytes, write: Write, get: Get, cache: Path, keys: Path, end: str, form: str
 ) -> None:
     tsk = pysequoia.Tsk.generate("Old <old@example.invalid>")
     cert, certifier = tsk.extract_certificate(), tsk.certifier()
+    text = f"{sha(disk).partition(':')[2]}  d\n".encode()
+    sign = detached if form == "detached" else clear
+    signature = sign(tsk, text)
     if end == "revoked":
         cert = pysequoia.Cert.from_bytes(bytes(cert) + bytes(cert.revoke(certifier)))
     else:
         soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=2)
         cert = cert.set_expiration(soon, certifier)
         time.sleep(3)
+    if end == "expired":
+        signature = sign(tsk, text)
     use(keys, cert)
-    text = f"{sha(disk).partition(':')[2]}  d\n".encode()
-    signature = detached(tsk, text) if form == "detached" else clear(tsk, text)
     latest = {
         "url": server.serve("/d", disk), "checksum": {"url": server.serve("/s", text)},
         "signature": {"url": server.serve("/a", signature), "key": "toy", "form": form},
@@ -281,9 +321,8 @@ def test_a_key_that_counts_no_more(
     table = {"toy": {"fingerprint": fingerprint(tsk), "owner": "Toy", "obtain": "ask"}}
     with pytest.raises(HarnessError) as caught:
         get(write(latest=latest, tables={"keys": table}))
-    assert f"the key in images/keys {'is ' if end == 'revoked' else ''}{end}" in (
-        refuse(cache, caught.value)
-    )
+    told = "is revoked" if end == "revoked" else "expired on"
+    assert f"the key in images/keys {told}" in refuse(cache, caught.value)
     assert kept(cache) == []
     assert "/d" not in server.paths()
 

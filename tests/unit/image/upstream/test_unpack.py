@@ -188,6 +188,14 @@ def test_headers_that_are_made_to_be_wrong(headers: dict[str, str], run: Run) ->
     assert refused(run, odd, "ova").isprintable()
 
 
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE])
+def test_headers_that_announce_one_another(kind: bytes, run: Run) -> None:
+    info = tarfile.TarInfo("x")
+    info.type = kind
+    chain = info.tobuf(tarfile.GNU_FORMAT) * 5000
+    assert "is no ova, or damaged" in refused(run, chain + tar(member("d.vmdk", b"x")), "ova")
+
+
 @pytest.mark.parametrize("form", ["qcow2", "raw", "qcow2.xz", "raw.xz", "raw.tar.gz",
                                   "vhd.tar.gz", "ova"])  # fmt: skip
 @pytest.mark.parametrize("data", [b"", b"nonsense", b"\x1f\x8b\x08rubbish", b"x" * 513])

@@ -113,7 +113,8 @@ promise("R3", "not rootless", "The audit's verdict on `docker run --user 1000` o
 promise("R5", "not rootless", "The audit's verdict where the runtime itself is setuid root.",
         source=f"{HOME}, definition")
 promise("R6", "not root", "Container root seen from the initial user namespace: ``not root`` if "
-        "its uid there is not 0.", source=f"{HOME}, definition")
+        "its uid there is not 0, and its maps contain neither that nor root's group.",
+        source=f"{HOME}, definition")
 promise("R20", "contained", "Container root with / of the guest bind-mounted: ``contained`` if it "
         "cannot read /etc/shadow nor write to /etc.", source=f"{HOME}, 'Why'")
 

@@ -8,6 +8,7 @@ from harness.distros.base import Distro
 from harness.guest.guest import Guest
 from harness.matrix import Cell
 from harness.rootless import traits
+from harness.rootless.expectations import derive
 from harness.session.decide import Decider
 
 pytestmark = [pytest.mark.traits]
@@ -27,7 +28,7 @@ def test_with_daemon(guest: Guest, distro: Distro, cell: Cell, decide: Decider) 
 
 def _compare(guest: Guest, distro: Distro, cell: Cell, decide: Decider) -> None:
     facts = guest.probe()
-    declared = distro.traits_of(cell)
+    declared = derive.declared(facts, distro.traits_of(cell))
     drifted = traits.drifted(facts, declared)
     for drift in drifted:
         decide.trait_drifts(drift.name, drift.documented, drift.probed)

@@ -99,7 +99,11 @@ class Distro:
         return self.modes[cell.mode] if cell.mode else Mode()
 
     def traits_of(self, cell: Cell) -> Mapping[str, str]:
-        """The documented traits of a cell, in its mode; its engine may have another version."""
+        """The documented traits of a cell, in its mode; its engine may have another version, and
+        then a setup tool of no documented one."""
         traits = {**self.traits, **self.mode_of(cell).traits}
         found = _UPSTREAM.search(cell.engine)
-        return {**traits, "engine": found[1]} if found else traits
+        if not found:
+            return traits
+        traits.pop("setup-tool-version", None)
+        return {**traits, "engine": found[1]}

@@ -42,8 +42,9 @@ SHARED = {
     "userns-clone": "1",
     "cgroup": "v2",
     "iptables": "nft",
-    "ip_tables-module": "loaded",
     "mandatory-access": "apparmor",
+    # The kernel's; open where linux-sysctl-defaults is installed (expectations/derive.py).
+    "ping-group-range": "1 0",
 }
 
 
@@ -64,6 +65,7 @@ def _debian(
     recipe: str = "",
     recipe_arches: tuple[str, ...] = (),
     cgroup_v1: Mode = CGROUP_V1,
+    modules: tuple[str, ...] = ("ip_tables",),
     **traits: str,
 ) -> Distro:
     return Distro(
@@ -78,7 +80,11 @@ def _debian(
         recipe_arches=recipe_arches,
         hints=HINTS,
         remedies=(*REMEDIES, *remedies),
-        traits={**SHARED, **{name.replace("_", "-"): value for name, value in traits.items()}},
+        traits={
+            **SHARED,
+            **{f"{name}-module": "loaded" for name in modules},
+            **{name.replace("_", "-"): value for name, value in traits.items()},
+        },
         modes={"cgroup-v1": cgroup_v1},
         unreachable=NO_RECIPE,
     )
@@ -91,6 +97,7 @@ DEBIAN_11 = _debian(
     recipe="debian-11",
     recipe_arches=("x86_64",),
     engine="20.10.5",
+    setup_tool_version="20.10.5",
     kernel="5.10",
     systemd="247",
     rootlesskit_version="0.14.2",
@@ -103,6 +110,7 @@ DEBIAN_12 = _debian(
     recipe="debian-12",
     recipe_arches=("x86_64", "aarch64"),
     engine="20.10.24",
+    setup_tool_version="20.10.24",
     kernel="6.1",
     systemd="252",
     rootlesskit_version="1.1.0",
@@ -117,6 +125,7 @@ DEBIAN_13 = _debian(
     recipe_arches=("x86_64", "aarch64"),
     cgroup_v1=CGROUP_V1_FORCED,
     engine="26.1.5",
+    setup_tool_version="26.1.5",
     kernel="6.12",
     systemd="257",
     rootlesskit_version="2.0.2",
@@ -130,7 +139,9 @@ DEBIAN_14 = _debian(
     recipe="debian-forky",
     recipe_arches=("x86_64",),
     cgroup_v1=CGROUP_V1_GONE,
+    modules=("ip_tables", "nf_tables"),  # the tool asks for the second one from 28.1 on
     engine="28.5.2",
+    setup_tool_version="28.5.2",
     kernel="7.2",
     systemd="262",
     rootlesskit_version="2.0.2",

@@ -93,8 +93,8 @@ promise("D1", "non-root", "The owner of dockerd in the initial user namespace: `
 @rule("D2", source=f"{MANUAL}, 'Introduction'")
 @needs_daemon
 def installation(facts: Facts) -> Prediction:
-    """``no privilege used`` if the transcript of installing has no sudo and the user is in no
-    root-equivalent group, else ``privilege at hand``."""
+    """``no privilege used`` if the transcript of installing has no sudo, the user is in no
+    root-equivalent group and no rule of sudo is the user's, else ``privilege at hand``."""
     groups = _values(facts)[0]
     value = "no privilege used" if groups == "none" else "privilege at hand"
     return Prediction(value, f"root-equivalent groups {groups}")

@@ -43,6 +43,7 @@ SHARED = {
     "cgroup": "v2",
     "iptables": "nft",
     "mandatory-access": "apparmor",
+    "helpers-package": "uidmap",
     # The kernel's; open where linux-sysctl-defaults is installed (expectations/derive.py).
     "ping-group-range": "1 0",
 }

@@ -66,6 +66,20 @@ def _map_helper(name: str, capability: str) -> None:
     add(name, f"how {name} may write id maps", probe, change, *values)
 
 
+def _helpers_package(facts: Facts) -> str:
+    found = [facts.binary(name) for name in HELPERS]
+    return "/".join(dict.fromkeys(b.package or "none" for b in found if b)) or "none"
+
+
+def _change_helpers_package(facts: Facts, value: str) -> Facts:
+    for name in HELPERS:
+        if facts.binary(name):
+            facts = with_binary(facts, name, package="" if value == "none" else value)
+    if value == "none":
+        return facts
+    return replace(facts, packages={value: "of unknown version", **facts.packages})
+
+
 def _privileged(facts: Facts) -> list[str]:
     found = []
     for name in ENGINE_BINARIES:
@@ -180,6 +194,8 @@ add("setup-tool-version", f"the engine's version that {TOOL} is of", _tool_versi
     _change_tool_version, *KNOWN_TOOLS.values(), open=True)
 for _helper, _capability in HELPERS.items():
     _map_helper(_helper, _capability)
+add("helpers-package", f"the package that {' and '.join(HELPERS)} are of", _helpers_package,
+    _change_helpers_package, "uidmap", "none", open=True)
 _presence("rootlesskit", "the tool that makes the namespaces")
 add(
     "rootlesskit-version",

@@ -133,6 +133,15 @@ def test_a_setup_tool_that_was_changed_is_still_the_engines(debian_12: Facts) ->
     assert drifted(changed, find("debian", "12").traits) == []
 
 
+def test_helpers_that_no_package_brought_drift(debian_12: Facts) -> None:
+    documented = find("debian", "12").traits
+    copied = assume(debian_12, {"helpers-package": "none"})
+    copied = replace(copied, packages={k: v for k, v in copied.packages.items() if k != "uidmap"})
+    assert [d.name for d in drifted(copied, documented)] == ["helpers-package"]
+    assert not predict("M4", copied).applies
+    assert predict("M4", as_documented(copied, documented)).value == "uidmap"
+
+
 def test_a_machine_without_ipv6_drifts(debian_12: Facts) -> None:
     without = replace(debian_12, ipv6=False)
     assert [d.name for d in drifted(without, find("debian", "12").traits)] == ["ipv6"]

@@ -71,6 +71,8 @@ class Distro:
     unsupported: Mapping[str, str] = field(default_factory=lambda: {"s390x": S390X})
     twin: Mapping[str, str] | None = None  # images/twins/ID.toml: the traits that are its base's
     before: tuple[Hint, ...] = ()  # hints that come before the packages
+    # Package → what it has to bring, of what rootless mode needs, as measured.
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unreachable: str = NO_IMAGE  # why no cell of it can boot, while ``recipe`` is empty
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from harness.distros.base import NO_RECIPE, Distro, Hint, Mode
 from harness.distros.common import PREPARED
 from harness.distros.hints import LOAD_IP_TABLES, REMEDIES, ROOTFUL_OFF
@@ -15,6 +17,13 @@ PACKAGES = (
     "iptables",
     "docker.io",
 )
+
+# By Depends and Recommends, on 11 and 12; from 13 on more.
+NEEDS = {
+    "docker.io": ("containerd", "iptables", "runc"),
+    "rootlesskit": ("slirp4netns", "uidmap"),
+}
+NEEDS_13 = {**NEEDS, "docker.io": (*NEEDS["docker.io"], "dbus-user-session", "docker-cli")}
 
 LAYOUT = Hint(
     name="layout",
@@ -67,6 +76,7 @@ def _debian(
     recipe_arches: tuple[str, ...] = (),
     cgroup_v1: Mode = CGROUP_V1,
     modules: tuple[str, ...] = ("ip_tables",),
+    needs: Mapping[str, tuple[str, ...]] = NEEDS,
     **traits: str,
 ) -> Distro:
     return Distro(
@@ -87,6 +97,7 @@ def _debian(
             **{name.replace("_", "-"): value for name, value in traits.items()},
         },
         modes={"cgroup-v1": cgroup_v1},
+        needs=needs,
         unreachable=NO_RECIPE,
     )
 
@@ -125,6 +136,7 @@ DEBIAN_13 = _debian(
     recipe="debian-13",
     recipe_arches=("x86_64", "aarch64"),
     cgroup_v1=CGROUP_V1_FORCED,
+    needs=NEEDS_13,
     engine="26.1.5",
     setup_tool_version="26.1.5",
     kernel="6.12",
@@ -140,6 +152,7 @@ DEBIAN_14 = _debian(
     recipe="debian-forky",
     recipe_arches=("x86_64",),
     cgroup_v1=CGROUP_V1_GONE,
+    needs=NEEDS_13,
     modules=("ip_tables", "nf_tables"),  # the tool asks for the second one from 28.1 on
     engine="28.5.2",
     setup_tool_version="28.5.2",

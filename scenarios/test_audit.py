@@ -7,6 +7,7 @@ import pytest
 from harness.errors import GuestRefusal
 from harness.guest.guest import Guest
 from harness.rootless import engine
+from harness.rootless.audit.judge import root_mapped
 from harness.rootless.engine import IMAGE, Docker
 from harness.rootless.looking import WAIT, Look, look, users_client
 from harness.session.decide import Decider
@@ -51,7 +52,7 @@ def test_rootless(guest: Guest, decide: Decider) -> None:
 
 def _container_root(seen: Look) -> str:
     init = seen.evidence.init
-    return "root" if 0 in init.uids else "not root"
+    return "root" if 0 in init.uids or root_mapped(init) else "not root"
 
 
 def _owner(seen: Look) -> str:

@@ -33,13 +33,11 @@ for name in sys.argv[1:]:
         mode = f"{stat.S_IMODE(seen.st_mode):o}"
         print(name, path, seen.st_uid, mode, capabilities(path))
 """
-SETUID = 0o4000
 
 
 def privilege(name: str, owner: str, mode: str, capabilities: str) -> str:
-    setuid = owner == "0" and bool(int(mode, 8) & SETUID)
     held = "" if capabilities == "-" else xattr_text(bytes.fromhex(capabilities))
-    return helper_power(setuid, held, NEEDED[name])
+    return helper_power(int(owner), int(mode, 8), held, NEEDED[name])
 
 
 @pytest.mark.claims("M3", "D5", "M4", "P5", "M10")

@@ -83,6 +83,26 @@ def outside(guest: Guest, ranges: list[MappedRange]) -> str:
     return f"{found.outside}-{found.outside + found.count - 1}" if found else "none"
 
 
+def others_ids(guest: Guest) -> str:
+    """Whose the user's subordinate ids are besides; nothing if nobody's."""
+    found = []
+    kinds = (("passwd", "/etc/subuid", guest.facts.subuid),
+             ("group", "/etc/subgid", guest.facts.subgid))  # fmt: skip
+    for database, path, own in kinds:
+        entries = guest.root.run("getent", database).stdout.splitlines()
+        for name, _, number, *_ in (line.split(":") for line in entries):
+            if any(r.start <= int(number) < r.start + r.count for r in own):
+                found.append(f"{name} of {database}")
+        for line in guest.root.read(path).splitlines():
+            who, *numbers = line.strip().split(":")
+            if who in (guest.access.user, str(guest.facts.uid)) or len(numbers) != 2:
+                continue
+            start, count = (int(n) if n.isdecimal() else 0 for n in numbers)
+            if any(r.start < start + count and start < r.start + r.count for r in own):
+                found.append(f"{who} of {path}")
+    return ", ".join(found)
+
+
 def daemon_pid(guest: Guest) -> str:
     found = guest.root.run("pgrep", "-o", "-x", "-u", guest.access.user, "dockerd")
     return found.stdout.strip()
@@ -124,7 +144,8 @@ def test_daemon(guest: Guest, docker: Docker, decide: Decider) -> None:
     gids = id_map(guest.root.read(str(proc / "gid_map")))
     mapped = sum(r.count for r in uids) - sum(r.inside <= 0 <= r.last for r in uids)
     decide("D6", mapped, maps)
-    decide("D7", outside(guest, uids), maps)
+    others = others_ids(guest)
+    decide("D7", outside(guest, uids) + (f", also of {others}" if others else ""), maps)
     decide("P6.high_id", min(highest(uids), highest(gids)), maps)
 
     script = "cat /proc/self/uid_map; echo; cat /proc/self/gid_map"

@@ -63,12 +63,22 @@ def test_install(guest: Guest, decide: Decider) -> None:
     decide("D13.said", ", ".join(installing.done(result.transcript)) or "none", result.transcript)
 
 
+def sudo_rules(guest: Guest) -> str:
+    """What sudo, where it is installed, lets the user do; nothing if nothing."""
+    if guest.facts.binary("sudo") is None:
+        return ""
+    asked = guest.root.run("env", "LC_ALL=C", "sudo", "-n", "-l", "-U", guest.access.user,
+                           check=False)  # fmt: skip
+    return asked.transcript if "may run the following commands" in asked.stdout else ""
+
+
 @pytest.mark.claims("P14", "P2", "D2")
 def test_whole_way(guest: Guest, decide: Decider) -> None:
     """From installing to a running container nothing but the id-map helpers gains privilege.
 
     There is no sudo on the guest while the user does this, and root only watches.
     """
+    rules = sudo_rules(guest)
     if guest.facts.binary("sudo"):
         installing.hide(guest.root, "sudo")
     with watch(guest.root) as watching:
@@ -94,8 +104,9 @@ def test_whole_way(guest: Guest, decide: Decider) -> None:
     evidence = f"{result.transcript}\n{look.report}\ngained: {', '.join(look.gained)}"
     innocent = look.gains == "only helpers"
     decide("P2", "no privilege used" if innocent else f"privilege used: {look.gains}", evidence)
-    unprivileged = all(test.passed for test in look.report.tests if test.number == 6)
-    decide("D2", "no privilege used" if unprivileged else "privilege at hand", evidence)
+    unprivileged = not rules and all(t.passed for t in look.report.tests if t.number == 6)
+    decide("D2", "no privilege used" if unprivileged else "privilege at hand",
+           f"{evidence}\n{rules}")
 
 
 @pytest.mark.claims("D10.not_writable")

@@ -23,6 +23,7 @@ from harness.results.model import Row, Verdict
 from harness.results.run import Run
 from harness.results.terminal import make_console, one_line
 from harness.rootless import traits
+from harness.rootless.expectations import derive
 from harness.rootless.expectations.model import Prediction, Rule
 
 
@@ -97,7 +98,7 @@ def _explain(
     if found is None:
         return Explained(rule, None, None, (), seen)
     predicted = rule.predict(found.facts)
-    declared = registry.of(cell).traits_of(cell)
+    declared = derive.declared(found.facts, registry.of(cell).traits_of(cell))
     drifted = traits.drifted(found.facts, declared)
     documented = (
         rule.predict(traits.as_documented(found.facts, declared)) if drifted else predicted

@@ -14,6 +14,7 @@ from harness.commands.face import end_as_ctrl_c, say
 from harness.distros import registry
 from harness.paths import cache
 from harness.results.terminal import make_console
+from harness.rootless.expectations import derive
 from harness.rootless.inducers import INDUCERS
 from harness.rootless.ladder import STATES
 from harness.rootless.traits import TRAITS
@@ -97,7 +98,7 @@ def probe(
     finally:
         lab.close()
         lab.leases.reap(run=name)
-    documented = registry.of(chosen).traits_of(chosen)
+    documented = derive.declared(facts, registry.of(chosen).traits_of(chosen))
     rows = [
         {"trait": key, "probed": one.probe(facts), "documented": documented.get(key)}
         for key, one in TRAITS.items()

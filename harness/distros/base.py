@@ -71,6 +71,8 @@ class Distro:
     unsupported: Mapping[str, str] = field(default_factory=lambda: {"s390x": S390X})
     twin: Mapping[str, str] | None = None  # images/twins/ID.toml: the traits that are its base's
     before: tuple[Hint, ...] = ()  # hints that come before the packages
+    # Package → what it has to bring, of what rootless mode needs, as measured.
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unreachable: str = NO_IMAGE  # why no cell of it can boot, while ``recipe`` is empty
 
     @property
@@ -111,7 +113,11 @@ class Distro:
         return self.modes[cell.mode] if cell.mode else Mode()
 
     def traits_of(self, cell: Cell) -> Mapping[str, str]:
-        """The documented traits of a cell, in its mode; its engine may have another version."""
+        """The documented traits of a cell, in its mode; its engine may have another version, and
+        then a setup tool of no documented one."""
         traits = {**self.traits, **self.mode_of(cell).traits}
         found = _UPSTREAM.search(cell.engine)
-        return {**traits, "engine": found[1]} if found else traits
+        if not found:
+            return traits
+        traits.pop("setup-tool-version", None)
+        return {**traits, "engine": found[1]}

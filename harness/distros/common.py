@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-# Left out, as no document says what they are and scenarios change them: linger, leftovers of
-# earlier daemons, the groups for ping, and whether tun is loaded.
+# Left out, as no document says what they are: linger, and whether tun is loaded.  Leftovers of
+# earlier daemons follow from the facts (expectations/derive.py).
 PREPARED = {
     "setup-tool": "on PATH",
     "port-boundary": "1024",
@@ -16,6 +16,7 @@ PREPARED = {
     "rootlesskit": "present",
     "rootlesskit-capabilities": "none",
     "privileged-binaries": "none",
+    "writable-binaries": "none",
     "slirp4netns": "present",
     "fuse-overlayfs": "present",
     "fuse-device": "yes",
@@ -27,4 +28,5 @@ PREPARED = {
     "cgroup-driver-setting": "unset",
     "daemon-settings": "none",
     "tun": "usable",
+    "ipv6": "yes",
 }

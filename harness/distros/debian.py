@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from harness.distros.base import NO_RECIPE, Distro, Hint, Mode
 from harness.distros.common import PREPARED
 from harness.distros.hints import LOAD_IP_TABLES, REMEDIES, ROOTFUL_OFF
@@ -15,6 +17,13 @@ PACKAGES = (
     "iptables",
     "docker.io",
 )
+
+# By Depends and Recommends, on 11 and 12; from 13 on more.
+NEEDS = {
+    "docker.io": ("containerd", "iptables", "runc"),
+    "rootlesskit": ("slirp4netns", "uidmap"),
+}
+NEEDS_13 = {**NEEDS, "docker.io": (*NEEDS["docker.io"], "dbus-user-session", "docker-cli")}
 
 LAYOUT = Hint(
     name="layout",
@@ -42,8 +51,10 @@ SHARED = {
     "userns-clone": "1",
     "cgroup": "v2",
     "iptables": "nft",
-    "ip_tables-module": "loaded",
     "mandatory-access": "apparmor",
+    "helpers-package": "uidmap",
+    # The kernel's; open where linux-sysctl-defaults is installed (expectations/derive.py).
+    "ping-group-range": "1 0",
 }
 
 
@@ -64,6 +75,8 @@ def _debian(
     recipe: str = "",
     recipe_arches: tuple[str, ...] = (),
     cgroup_v1: Mode = CGROUP_V1,
+    modules: tuple[str, ...] = ("ip_tables",),
+    needs: Mapping[str, tuple[str, ...]] = NEEDS,
     **traits: str,
 ) -> Distro:
     return Distro(
@@ -78,8 +91,13 @@ def _debian(
         recipe_arches=recipe_arches,
         hints=HINTS,
         remedies=(*REMEDIES, *remedies),
-        traits={**SHARED, **{name.replace("_", "-"): value for name, value in traits.items()}},
+        traits={
+            **SHARED,
+            **{f"{name}-module": "loaded" for name in modules},
+            **{name.replace("_", "-"): value for name, value in traits.items()},
+        },
         modes={"cgroup-v1": cgroup_v1},
+        needs=needs,
         unreachable=NO_RECIPE,
     )
 
@@ -91,6 +109,7 @@ DEBIAN_11 = _debian(
     recipe="debian-11",
     recipe_arches=("x86_64",),
     engine="20.10.5",
+    setup_tool_version="20.10.5",
     kernel="5.10",
     systemd="247",
     rootlesskit_version="0.14.2",
@@ -103,6 +122,7 @@ DEBIAN_12 = _debian(
     recipe="debian-12",
     recipe_arches=("x86_64", "aarch64"),
     engine="20.10.24",
+    setup_tool_version="20.10.24",
     kernel="6.1",
     systemd="252",
     rootlesskit_version="1.1.0",
@@ -116,7 +136,9 @@ DEBIAN_13 = _debian(
     recipe="debian-13",
     recipe_arches=("x86_64", "aarch64"),
     cgroup_v1=CGROUP_V1_FORCED,
+    needs=NEEDS_13,
     engine="26.1.5",
+    setup_tool_version="26.1.5",
     kernel="6.12",
     systemd="257",
     rootlesskit_version="2.0.2",
@@ -130,7 +152,10 @@ DEBIAN_14 = _debian(
     recipe="debian-forky",
     recipe_arches=("x86_64",),
     cgroup_v1=CGROUP_V1_GONE,
+    needs=NEEDS_13,
+    modules=("ip_tables", "nf_tables"),  # the tool asks for the second one from 28.1 on
     engine="28.5.2",
+    setup_tool_version="28.5.2",
     kernel="7.2",
     systemd="262",
     rootlesskit_version="2.0.2",

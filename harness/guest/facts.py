@@ -73,6 +73,7 @@ class Facts:
     lingering: bool
     existing_driver_dirs: tuple[str, ...] = ()  # storage driver directories in the data root
     daemon_json: Mapping[str, Any] = field(default_factory=dict)  # ~/.config/docker/daemon.json
+    ipv6: bool = True  # the loopback device has ::1
 
     @property
     def subuid_count(self) -> int:

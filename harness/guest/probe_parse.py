@@ -18,11 +18,13 @@ _PACKAGES = (
     "fuse-overlayfs dbus-user-session dbus iptables nftables systemd libpam-systemd "
     "linux-image* linux linux-lts linux-hardened kernel kernel-default kernel-core passt "
     "criu cloud-init lxc vpnkit podman buildah buildkit moby-buildkit apptainer apptainer-suid "
-    "singularity-container lxd incus incus-base docker-buildx docker-buildx-plugin"
+    "singularity-container lxd incus incus-base docker-buildx docker-buildx-plugin "
+    "linux-sysctl-defaults"
 )
 PACKAGES = _PACKAGES.split()
 _DRIVERS = "overlay2 vfs fuse-overlayfs btrfs zfs aufs overlay devicemapper native overlayfs"
 DRIVERS = _DRIVERS.split()
+LOOPBACK = f"{1:032x}"  # ::1 as /proc/net/if_inet6 has it
 NEVER_LOADED = ("install /bin/false", "install /bin/true", "install /usr/bin/false")
 
 
@@ -55,6 +57,7 @@ def facts(user: str, login: Mapping[str, Any], root: Mapping[str, Any]) -> Facts
         lsms=_lsms(root),
         overlay_in_userns=login["overlay_in_userns"],
         fuse_device=login["fuse_device"],
+        ipv6=LOOPBACK in (root["if_inet6"] or ""),
         packages=packages,
         engine=_version(commands.good("dockerd")) or _packaged(binaries["dockerd"], packages),
         rootlesskit=_version(commands.good("rootlesskit")),

@@ -24,7 +24,8 @@ SBIN = ["/usr/local/sbin", "/usr/sbin", "/sbin"]
 BINARIES = (
     "newuidmap newgidmap slirp4netns rootlesskit rootlesskit-docker-proxy rootlessctl "
     "fuse-overlayfs dockerd docker containerd containerd-shim-runc-v2 runc iptables nft "
-    "lxc-user-nic vpnkit pasta nsenter unshare ip ping su sudo apt-get dnf yum"
+    "lxc-user-nic vpnkit pasta nsenter unshare ip ping su sudo apt-get dnf yum "
+    "dockerd-rootless.sh dockerd-rootless-setuptool.sh"
 ).split()
 # What is not for users to call, and so in no PATH.
 ELSEWHERE = {
@@ -165,6 +166,7 @@ def main() -> None:
         "modules_builtin": read(f"/lib/modules/{kernel.release}/modules.builtin"),
         "modules_sys": names("/sys/module"),
         "lsm": read("/sys/kernel/security/lsm"),
+        "if_inet6": read("/proc/net/if_inet6"),
         "selinux": os.path.exists("/sys/fs/selinux/enforce"),
         "apparmor": read("/sys/module/apparmor/parameters/enabled"),
         "controllers": read(user_slice + "cgroup.controllers"),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from harness.packages.common import LOCK_SECONDS, Repository, Tool, environment, signs, words
+
+DEPENDENCY = re.compile(r"(?:^|[,|])\s*([a-z0-9][a-z0-9.+-]+)")  # "adduser, runc (>= 1.0) | crun"
 
 
 class Apt(Tool):
@@ -54,6 +58,12 @@ class Apt(Tool):
         return result.stdout.split(":", 1)[0] if result.ok else ""
 
     def depends(self, package: str) -> frozenset[str]:
+        # The archive's, of the same version, may declare something else than what is installed.
+        form = "${db:Status-Status} ${Pre-Depends}, ${Depends}, ${Recommends}"
+        said = self._ask("dpkg-query", "-W", "-f", form, *words((package,)))
+        status, _, declared = said.stdout.partition(" ")
+        if said.ok and status == "installed":
+            return frozenset(DEPENDENCY.findall(declared))
         text = self._root.run(
             "apt-cache", "depends", "--no-suggests", "--no-conflicts", "--no-breaks",
             "--no-replaces", "--no-enhances", package,

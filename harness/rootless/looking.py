@@ -10,8 +10,8 @@ from harness.guest.guest import Guest
 from harness.guest.session import Session
 from harness.rootless import engine
 from harness.rootless.audit import AuditReport, Evidence, Watch, audit, watch
-from harness.rootless.audit.judge import PRIVILEGE_ALLOWED, gains_privilege
-from harness.rootless.audit.model import Process
+from harness.rootless.audit.judge import PRIVILEGE_ALLOWED, gains_privilege, is_helper
+from harness.rootless.audit.model import Executable, Process
 from harness.rootless.engine import Docker
 
 CONTAINER = "looked-at"
@@ -43,12 +43,17 @@ class Look:
 
     @property
     def gained(self) -> tuple[str, ...]:
-        """The names of the files that gave a process privilege on the host."""
-        executions = self.evidence.executions or ()
+        """The files that gave a process privilege on the host: by name, but by path where one has
+        only the name of a helper."""
         initial = self.evidence.initial_userns
-        return tuple(
-            sorted({e.executable.name for e in executions if gains_privilege(e, initial)})
-        )
+        files = [e.executable for e in self.evidence.executions or ()
+                 if gains_privilege(e, initial)]  # fmt: skip
+        return tuple(sorted({
+            file.path if self._poses(file) else file.name for file in files
+        }))  # fmt: skip
+
+    def _poses(self, file: Executable) -> bool:
+        return file.name in PRIVILEGE_ALLOWED and not is_helper(file, self.evidence)
 
     @property
     def gains(self) -> str:
@@ -100,7 +105,9 @@ def look(
 def look_at(guest: Guest, watching: Watch, pid: int, api_socket: str, subject: str) -> Look:
     """Audit the running container whose init is *pid*."""
     seen = watching.collect(pid=pid, api_socket=api_socket, user=guest.access.user)
-    evidence = Evidence.from_json(seen, subject)
+    found = {name: guest.facts.binary(name) for name in PRIVILEGE_ALLOWED}
+    helpers = {name: binary.path for name, binary in found.items() if binary}
+    evidence = Evidence.from_json(seen, subject, helpers)
     report = audit(evidence)
     if report.verdict == "inconclusive":
         raise TestbedError("the audit cannot decide on this guest", detail=str(report))

@@ -18,6 +18,7 @@ from harness.results.model import Row, Value, Verdict
 from harness.rootless import expectations, traits
 from harness.rootless.bugs.model import CANNOT
 from harness.rootless.bugs.reproduce import Report
+from harness.rootless.expectations import derive
 from harness.rootless.expectations.model import RULES
 
 EVIDENCE_CHARACTERS = 1500
@@ -64,7 +65,7 @@ class Decider:
         known_facts = facts or self.facts
         if known_facts is None:
             raise UsageError(f"{self.context.scenario} decides {key} without a guest")
-        declared: Mapping[str, str] = self.context.distro.traits_of(self.context.cell)
+        declared = derive.declared(known_facts, self.context.distro.traits_of(self.context.cell))
         predicted = expectations.predict(key, known_facts)
         # A scenario that passes facts has changed the guest on purpose: that is no drift.
         drifted = [] if facts else traits.drifted(known_facts, declared)

@@ -13,6 +13,7 @@ from harness.rootless.audit.model import (
     AuditReport,
     AuditTest,
     Evidence,
+    Executable,
     Execution,
     Process,
     Verdict,
@@ -82,13 +83,20 @@ def userns_not_owned_by_root(evidence: Evidence) -> Decision:
     return True, f"owners of the user namespaces, from the container outwards: {owners}", ""
 
 
+def root_mapped(process: Process) -> str:
+    """Which map of the process contains the host's root or its group, and how; or nothing."""
+    for name, ranges in (("uid_map", process.uid_map), ("gid_map", process.gid_map)):
+        if any(outside <= 0 < outside + count for _, outside, count in ranges):
+            return f"the {name} of {process} maps to the host's 0: {ranges}"
+    return ""
+
+
 def root_not_mapped(evidence: Evidence) -> Decision:
     init = evidence.init
     others = [p for p in evidence.processes if p.userns not in (evidence.initial_userns, 0)]
     for process in (init, *others):
-        for name, ranges in (("uid_map", process.uid_map), ("gid_map", process.gid_map)):
-            if any(outside <= 0 < outside + count for _, outside, count in ranges):
-                return False, f"the {name} of {process} maps to the host's 0: {ranges}", ""
+        if mapped := root_mapped(process):
+            return False, mapped, ""
     if not init.uid_map:
         return None, f"the uid_map of {init} is empty or cannot be read", ""
     return True, f"the uid_map of {init} is {init.uid_map}", ""
@@ -101,7 +109,7 @@ def no_gain_of_privilege(evidence: Evidence) -> Decision:
         return None, "the watcher saw no execution at all, so it did not work", ""
     gains = [e for e in evidence.executions if gains_privilege(e, evidence.initial_userns)]
     bind = [e for e in gains if _only_binds_ports(e)]
-    bad = [e for e in gains if e not in bind and e.executable.name not in PRIVILEGE_ALLOWED]
+    bad = [e for e in gains if e not in bind and not is_helper(e.executable, evidence)]
     if bad:
         return False, f"gained privilege: {_list(_told(e) for e in bad)}", ""
     alive = [e for e in gains if e.alive and e not in bind]
@@ -158,6 +166,15 @@ def gains_privilege(execution: Execution, initial_userns: int) -> bool:
     if file.setgid and file.group in ROOT_EQUIVALENT:
         return True
     return bool(file.capabilities) or (file.setuid and file.owner not in execution.uids[:1])
+
+
+def is_helper(file: Executable, evidence: Evidence) -> bool:
+    """Whether it may gain privilege.  A file of a helper's name is none at another place than where
+    the machine has the helper."""
+    if file.name not in PRIVILEGE_ALLOWED:
+        return False
+    installed = evidence.helpers.get(file.name, file.path)
+    return installed.removeprefix("/usr") == file.path.removeprefix("/usr")
 
 
 def _only_binds_ports(execution: Execution) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harness.guest.capabilities import xattr_text
@@ -115,13 +115,16 @@ class Evidence:
     executions_seen: int  # of whatever kind
     not_watched: str = ""  # why
     initial_userns: int = 0xEFFFFFFD
+    helpers: Mapping[str, str] = field(default_factory=dict)  # name → path, of those known
 
     @property
     def init(self) -> Process:
         return next(p for p in self.processes if "init" in p.roles)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], subject: str = "") -> Evidence:
+    def from_json(
+        cls, data: Mapping[str, Any], subject: str = "", helpers: Mapping[str, str] | None = None
+    ) -> Evidence:
         """From what ``guest_collect.py`` printed."""
         seen = data["executions"]
         lost = "the kernel's event queue overflowed" if data["overflow"] else ""
@@ -137,6 +140,7 @@ class Evidence:
             executions=None if seen is None else tuple(Execution.from_json(e) for e in seen),
             executions_seen=data["executions_seen"] or 0,
             not_watched=lost or data.get("not_watched", ""),
+            helpers=helpers or {},
         )
 
 

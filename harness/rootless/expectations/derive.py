@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from harness.guest.facts import Facts
 from harness.rootless.expectations.versions import engine_at_least, kernel_at_least
-from harness.rootless.traits import trait
+from harness.rootless.traits import as_documented, trait
 
 PRIORITY_19 = ("btrfs", "zfs", "overlay2", "aufs", "overlay", "devicemapper", "vfs")
 PRIORITY_20 = (
@@ -45,6 +48,21 @@ def storage_driver(facts: Facts) -> str:
     if prior:  # two of them, and the daemon asks which
         return prior[0] if len(prior) == 1 and storage_works(facts, prior[0]) else ""
     return next((name for name in storage_priority(facts) if storage_works(facts, name)), "")
+
+
+def declared(facts: Facts, documented: Mapping[str, str]) -> dict[str, str]:
+    """The *documented* traits, with those that depend on what else the machine is.
+
+    The data root has data of no storage driver before the first daemon, then of the one that takes
+    an empty root (from 29 on it is elsewhere).  Debian's linux-sysctl-defaults, which normal
+    installations have since 13, opens ping to every group (its release notes).
+    """
+    fresh = storage_driver(replace(as_documented(facts, documented), existing_driver_dirs=()))
+    own = facts.existing_driver_dirs and fresh not in ("", *SNAPSHOTTERS)
+    found = {**documented, "driver-directories": fresh if own else "none"}
+    if "ping-group-range" in documented and "linux-sysctl-defaults" in facts.packages:
+        found["ping-group-range"] = "0 2147483647"
+    return found
 
 
 def cgroup_driver(facts: Facts) -> str:

@@ -48,6 +48,8 @@ def udp_low_port(facts: Facts) -> Prediction:
 @needs_containers
 def tcp6(facts: Facts) -> Prediction:
     """A server published with `-p 8080:80`, asked on [::1]: ``answers`` or ``no answer``."""
+    if not facts.ipv6:
+        return not_applicable("the machine has no ::1")
     if not may_bind(facts, 8080):
         return Prediction("refused", _because(facts))
     return Prediction("answers" if engine_at_least(facts, "20.10.6") else "no answer",

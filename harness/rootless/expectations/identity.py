@@ -93,8 +93,8 @@ promise("D1", "non-root", "The owner of dockerd in the initial user namespace: `
 @rule("D2", source=f"{MANUAL}, 'Introduction'")
 @needs_daemon
 def installation(facts: Facts) -> Prediction:
-    """``no privilege used`` if the transcript of installing has no sudo and the user is in no
-    root-equivalent group, else ``privilege at hand``."""
+    """``no privilege used`` if the transcript of installing has no sudo, the user is in no
+    root-equivalent group and no rule of sudo is the user's, else ``privilege at hand``."""
     groups = _values(facts)[0]
     value = "no privilege used" if groups == "none" else "privilege at hand"
     return Prediction(value, f"root-equivalent groups {groups}")
@@ -113,7 +113,8 @@ promise("R3", "not rootless", "The audit's verdict on `docker run --user 1000` o
 promise("R5", "not rootless", "The audit's verdict where the runtime itself is setuid root.",
         source=f"{HOME}, definition")
 promise("R6", "not root", "Container root seen from the initial user namespace: ``not root`` if "
-        "its uid there is not 0.", source=f"{HOME}, definition")
+        "its uid there is not 0, and its maps contain neither that nor root's group.",
+        source=f"{HOME}, definition")
 promise("R20", "contained", "Container root with / of the guest bind-mounted: ``contained`` if it "
         "cannot read /etc/shadow nor write to /etc.", source=f"{HOME}, 'Why'")
 

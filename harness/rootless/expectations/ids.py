@@ -105,7 +105,8 @@ def size(facts: Facts) -> Prediction:
 @rule("D7", source=f"{MANUAL}, 'Prerequisites'")
 @needs_daemon
 def outside(facts: Facts) -> Prediction:
-    """The first outside range of uid_map that is not the user's own id: ``100000-165535``."""
+    """The first outside range of uid_map that is not the user's own id: ``100000-165535``, and who
+    else the subordinate ids are, or were given to."""
     if not facts.subuid:
         return not_applicable("the user has no subordinate uids")
     first = facts.subuid[0]

@@ -13,12 +13,12 @@ FILTERS = re.compile(r"-j (DROP|REJECT)|DROP \[")
 NFT_FILTERS = re.compile(r"\b(drop|reject|queue)\b")
 # What iptables-save tells is not told twice.
 OF_IPTABLES = re.compile(r"table ip6? (filter|nat|mangle|raw|security) ")
-SWITCHES = "kernel user vm fs net/ipv4 net/core net/netfilter net/bridge net/unix".split()
+SWITCHES = "kernel user vm fs net/ipv4 net/ipv6 net/core net/netfilter net/bridge net/unix".split()
 # Counters, keys, what memory is left at boot, and what cannot be read.
 CHANGING = re.compile(
     r"random/|ns_last_pid|/nr$|-nr$|_nr$|-state$|inode|_count$|_key$|uuid|sched_domain|hostname|"
     r"tcp_mem|udp_mem|quota/|threads-max|file-max|/stat_|drop_caches|compact_memory|cap_last_cap|"
-    r"net/ipv4/(neigh|route)/|perf_|keys/|tainted|pty/|binfmt_misc"
+    r"net/ipv[46]/(neigh|route)/|perf_|keys/|tainted|pty/|binfmt_misc"
 )
 DEVICES = "/dev/net/tun /dev/fuse /dev/null /dev/zero /dev/random /dev/urandom /dev/shm".split()
 

@@ -1,5 +1,5 @@
 # Python 3.6, few imports (each costs time under emulation): see guest_collect.
-# ruff: noqa: PTH113, PTH114, PTH115, PTH116, PTH118, PTH119, SIM905
+# ruff: noqa: PTH113, PTH114, PTH115, PTH116, PTH118, PTH119, PTH208, SIM905
 """Runs in the guest: what is set for the user, the machine, the daemon, and who may change it."""
 
 import contextlib
@@ -39,6 +39,8 @@ PRIVATE = (
 ).split()
 # Made by root once, and the user's own daemon cannot write there.
 OF_THE_USER = ".config .config/docker .docker .local .local/share .local/share/docker".split()
+OF_AN_ENGINE = re.compile("docker|containerd")  # in the runtime directory
+KINDS = {stat.S_IFDIR: "directory", stat.S_IFSOCK: "socket", stat.S_IFLNK: "link"}
 # What no package brought is remarkable here.
 UNOWNED = (
     "/etc/sysctl.d/", "/etc/modprobe.d/", "/usr/lib/sysctl.d/", "/etc/ld.so.conf.d/",
@@ -62,6 +64,8 @@ def look(environ: "dict[str, str]", home: str, limits: "list[str]") -> None:
     runtime = environ.get("XDG_RUNTIME_DIR", "")
     at_home = [os.path.join(home, name) for name in ("", *OF_THE_USER)]
     permissions([*PRIVATE, *at_home, *([runtime] if runtime else [])])
+    leftovers(runtime, OF_AN_ENGINE)
+    leftovers(os.path.join(home, ".local/share/docker"))
     room(["/", "/tmp", home, "/run", *([runtime] if runtime else [])])
 
 
@@ -110,6 +114,20 @@ def permissions(paths: "list[str]") -> None:
             status = os.stat(path)
             mode = f"{stat.S_IMODE(status.st_mode):o}"
             note("mode " + path, f"{path} of {owner(status.st_uid)} has mode {mode}")
+
+
+def leftovers(directory: str, pattern: "re.Pattern[str]" = re.compile("")) -> None:
+    """Note what a daemon has, or left behind, in its directories."""
+    with contextlib.suppress(OSError):
+        for name in sorted(os.listdir(directory)) if directory else []:
+            if pattern.search(name):
+                path = os.path.join(directory, name)
+                status = os.lstat(path)
+                kind = KINDS.get(stat.S_IFMT(status.st_mode), "file")
+                odd = status.st_uid == 0
+                mode = f"{stat.S_IMODE(status.st_mode):o}"
+                told = f"{path} is there: a {kind} of {owner(status.st_uid)} with mode {mode}"
+                note("entry " + path, told, odd)
 
 
 def room(paths: "list[str]") -> None:

@@ -106,6 +106,7 @@ _sysctl("apparmor-userns", "kernel.apparmor_restrict_unprivileged_userns",
         "user namespaces need a profile that allows them", "absent", "0", "1")
 _sysctl("ping-group-range", "net.ipv4.ping_group_range",
         "the groups that may send ICMP echo", "1 0", "0 2147483647", "absent")
+add_flag("ipv6", "the loopback device has ::1", "ipv6")
 add("cgroup", "the cgroup hierarchy", lambda f: f.cgroup, _change_cgroup, "v2", "v1", "hybrid")
 add_words(
     "delegated-controllers",

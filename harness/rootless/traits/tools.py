@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from dataclasses import replace
 
 from harness.guest.facts import Facts, version_tuple
@@ -21,17 +22,28 @@ ENGINE_BINARIES = (
     "slirp4netns",
 )
 TOOL = "dockerd-rootless-setuptool.sh"
+SCRIPTS = ("dockerd-rootless.sh", TOOL)
+# Tools are told apart by their content: a distro may ship another version's.  These are those of
+# Debian's docker.io.
+KNOWN_TOOLS = {
+    "9b188943d48f2478a8d5e6649ecabf6ebb1094d3a7d3ed09e2de4ee85f491a6c": "20.10.5",
+    "2c0860d55f05149006ba60ac9dd41f94e45f13465c4445f5027830a5cfdebd40": "20.10.24",
+    "66609532b1da7b37f89e7fb60b129b33b7ec10b1822bc670957e0a4b386613e2": "26.1.5",
+    "0172d6f5c301b764a41bc37453d7bfd29c7681c02d3ece9ab109e7d04b52acc2": "28.5.2",
+}
 EXCESS = "more than it needs"  # of privilege
+WRITABLE = stat.S_IWGRP | stat.S_IWOTH
 # The one capability that each helper needs, where it is not set-user-id.
 HELPERS = {"newuidmap": "cap_setuid", "newgidmap": "cap_setgid"}
 
 
-def helper_power(setuid: bool, capabilities: str, needed: str) -> str:
-    """How a helper that needs one capability gets it, of its file's bit and capabilities."""
+def helper_power(owner: int, mode: int, capabilities: str, needed: str) -> str:
+    """How a helper that needs one capability gets it, of its file's mode and capabilities."""
     held = set(re.findall(r"cap_[a-z_]+", capabilities))
+    setuid = owner == 0 and bool(mode & stat.S_ISUID)
     if needed not in held and not setuid:
         return "powerless"
-    if held - (set() if setuid else {needed}):
+    if mode & (stat.S_ISGID | WRITABLE) or held - (set() if setuid else {needed}):
         return EXCESS
     return "setuid root" if setuid else "file capabilities"
 
@@ -41,7 +53,7 @@ def _map_helper(name: str, capability: str) -> None:
         binary = facts.binary(name)
         if binary is None:
             return "missing"
-        return helper_power(binary.setuid_root, binary.capabilities, capability)
+        return helper_power(binary.owner, binary.mode, binary.capabilities, capability)
 
     def change(facts: Facts, value: str) -> Facts:
         if value == "missing":
@@ -52,6 +64,20 @@ def _map_helper(name: str, capability: str) -> None:
 
     values = ("setuid root", "file capabilities", EXCESS, "powerless", "missing")
     add(name, f"how {name} may write id maps", probe, change, *values)
+
+
+def _helpers_package(facts: Facts) -> str:
+    found = [facts.binary(name) for name in HELPERS]
+    return "/".join(dict.fromkeys(b.package or "none" for b in found if b)) or "none"
+
+
+def _change_helpers_package(facts: Facts, value: str) -> Facts:
+    for name in HELPERS:
+        if facts.binary(name):
+            facts = with_binary(facts, name, package="" if value == "none" else value)
+    if value == "none":
+        return facts
+    return replace(facts, packages={value: "of unknown version", **facts.packages})
 
 
 def _privileged(facts: Facts) -> list[str]:
@@ -71,6 +97,20 @@ def _change_privileged(facts: Facts, value: list[str]) -> Facts:
         elif binary is not None:
             keep = binary.capabilities if name == "rootlesskit" else ""
             facts = with_binary(facts, name, mode=binary.mode & ~0o6000, capabilities=keep)
+    return facts
+
+
+def _writable(facts: Facts) -> list[str]:
+    found = {name: facts.binary(name) for name in (*ENGINE_BINARIES, *SCRIPTS)}
+    return [name for name, binary in found.items() if binary and binary.mode & WRITABLE]
+
+
+def _change_writable(facts: Facts, value: list[str]) -> Facts:
+    for name in (*ENGINE_BINARIES, *SCRIPTS):
+        binary = facts.binary(name)
+        if binary is not None or name in value:
+            mode = (binary.mode if binary else 0o755) & ~WRITABLE
+            facts = with_binary(facts, name, mode=mode | (WRITABLE if name in value else 0))
     return facts
 
 
@@ -135,12 +175,27 @@ def _change_setup_tool(facts: Facts, value: str) -> Facts:
     return replace(facts, setuptool=path.get(value, ""), setuptool_on_path=value == "on PATH")
 
 
+def _tool_version(facts: Facts) -> str:
+    """Of a tool that is not known, or was changed, nothing else is supposed than that it came with
+    the engine."""
+    return _digits(KNOWN_TOOLS.get(facts.setuptool_sha256, facts.engine))
+
+
+def _change_tool_version(facts: Facts, value: str) -> Facts:
+    digests = {version: digest for digest, version in KNOWN_TOOLS.items()}
+    return replace(facts, setuptool_sha256=digests.get(value, ""))
+
+
 add("engine", "dockerd's version", lambda f: _digits(f.engine), _change_engine,
     "20.10.24", "none", open=True)
 add("setup-tool", f"whether a login finds {TOOL}", _setup_tool, _change_setup_tool,
     "on PATH", "off PATH", "missing")
+add("setup-tool-version", f"the engine's version that {TOOL} is of", _tool_version,
+    _change_tool_version, *KNOWN_TOOLS.values(), open=True)
 for _helper, _capability in HELPERS.items():
     _map_helper(_helper, _capability)
+add("helpers-package", f"the package that {' and '.join(HELPERS)} are of", _helpers_package,
+    _change_helpers_package, "uidmap", "none", open=True)
 _presence("rootlesskit", "the tool that makes the namespaces")
 add(
     "rootlesskit-version",
@@ -155,6 +210,8 @@ add_words("rootlesskit-capabilities", "file capabilities of rootlesskit", _kit_c
           _change_kit_capabilities, "cap_net_bind_service")
 add_words("privileged-binaries", "engine binaries that gain privilege, which none should",
           _privileged, _change_privileged, "dockerd", "rootlesskit runc")
+add_words("writable-binaries", "programs of the engine that not only their owner may change",
+          _writable, _change_writable, "dockerd")
 add("slirp4netns", "the user-mode network stack; old is before 0.4.0", _slirp4netns,
     _change_slirp4netns, "present", "old", "missing")
 _presence("fuse-overlayfs", "the fallback storage driver's binary")

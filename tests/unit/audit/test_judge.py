@@ -118,6 +118,18 @@ def test_host_root_inside_a_range() -> None:
     assert 4 in audit(replace(seen, processes=mapped)).failed
 
 
+def test_a_copy_of_a_helper_elsewhere_is_no_helper() -> None:
+    copy = by(1000, Executable("/opt/newuidmap", 0, 0o4755))
+    usual = by(1000, Executable("/usr/bin/newuidmap", 0, 0o4755))
+    helpers = {"newuidmap": "/bin/newuidmap"}
+    seen = replace(evidence("rootless"), helpers=helpers, executions=(usual,))
+    assert audit(seen).test(5).passed
+    assert Look(seen, audit(seen)).gains == "only helpers"
+    seen = replace(seen, executions=(usual, copy))
+    assert "/opt/newuidmap" in audit(seen).test(5).why
+    assert Look(seen, audit(seen)).gains == "also: /opt/newuidmap"
+
+
 def test_an_unknown_owner_of_the_namespace_is_inconclusive() -> None:
     seen = replace(evidence("rootless"), userns=(), userns_error="the kernel does not tell: ENOTTY")
     report = audit(seen)

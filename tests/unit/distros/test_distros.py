@@ -129,6 +129,7 @@ def test_the_engine_of_a_cell_replaces_the_documented_one() -> None:
     other = Cell("debian", "12", "x86_64", "docker.io=20.10.5")
     assert of(plain).traits_of(plain)["engine"] == "20.10.24"
     assert of(other).traits_of(other)["engine"] == "20.10.5"
+    assert "setup-tool-version" not in of(other).traits_of(other)
 
 
 def test_no_room_above_compares_distro_names() -> None:

@@ -96,6 +96,7 @@ def test_debian_12_as_recorded(raw: Any) -> None:
     assert facts.existing_driver_dirs == ("overlay2",)
     assert {"overlay", "unix", "ext4", "tun"} <= facts.modules
     assert facts.modules_blocked == frozenset()
+    assert facts.ipv6
     assert facts.packages["uidmap"] == "1:4.13+dfsg1-1+deb12u2"
     assert "bash" not in facts.packages
 
@@ -123,7 +124,7 @@ def test_a_guest_that_lacks_everything(raw: Any) -> None:
     root = raw["root"]
     for name in ("os_release", "subuid", "subgid", "modules", "modules_builtin", "lsm"):
         root[name] = None
-    for name in ("apparmor", "controllers", "daemon_json"):
+    for name in ("apparmor", "controllers", "daemon_json", "if_inet6"):
         root[name] = None
     root.update(cgroup_v2=False, systemd_running=False, commands={}, spellings={}, modules_sys=[])
     root["binaries"] = dict.fromkeys(root["binaries"])

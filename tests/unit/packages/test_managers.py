@@ -113,6 +113,11 @@ def test_what_the_archive_says(place: Place) -> None:
         assert place.packages.installed("engine") == "1.0-1"
 
 
+def test_what_an_installed_package_pulls_in(place: Place) -> None:
+    place.packages.install("engine")
+    assert place.packages.depends("engine") == {"helper"}
+
+
 def test_a_local_file(place: Place) -> None:
     (path,) = place.repository.glob("helper-*")
     place.packages.install_file(str(path))

@@ -14,7 +14,6 @@ from harness.rootless.expectations.model import OTHERWISE
 from harness.rootless.expectations.requirements import docker_beside_tool, missing_in
 from harness.rootless.expectations.start import reason_in
 from harness.rootless.expectations.versions import (
-    KNOWN_TOOLS,
     kernel_at_least,
     rootlesskit_at_least,
     tool_between,
@@ -22,6 +21,7 @@ from harness.rootless.expectations.versions import (
 )
 from harness.rootless.looking import confinement
 from harness.rootless.setuptool import ToolResult
+from harness.rootless.traits.tools import KNOWN_TOOLS
 
 # dockerd-rootless-setuptool.sh check of 20.10.24, with newuidmap renamed and the switch at 0
 INSTRUCTIONS = """\

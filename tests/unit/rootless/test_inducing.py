@@ -24,6 +24,7 @@ def test_every_trait_of_a_distro_that_is_not_its_build_can_be_induced() -> None:
         "storage-driver-setting", "cgroup-driver-setting", "driver-directories",
         "privileged-binaries", "runtime-directory", "rootful-socket", "daemon-settings",
         "tun",  # by tun-module
+        "helpers-package", "ipv6", "setup-tool-version", "writable-binaries",
     }  # fmt: skip
     assert set(TRAITS) - set(INDUCERS) == built_from
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import subprocess
 import sys
@@ -10,15 +11,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from harness.guest.facts import Facts
 from harness.guest.probe import script
 from harness.guest.session import Result
 from harness.results.model import Row, Verdict
 from harness.results.run import HostInfo, RunInfo
 from harness.results.store import RunStore, load_run
-from harness.rootless.suspects import compare
+from harness.rootless.suspects import compare, guest_notes
 from harness.rootless.suspects.find import PACKAGE, SECONDS, _without_login, look
 from harness.rootless.suspects.guest_notes import words
+from harness.rootless.suspects.guest_settings import OF_AN_ENGINE, leftovers
 from tests.unit.packages.local import Here
 
 HEALTHY = compare.look([
@@ -173,3 +177,19 @@ def test_findings_of_one_cell_and_state_get_them(tmp_path: Path) -> None:
 def test_what_is_not_seen_in_a_line_is_shown() -> None:
     assert words(b"# ids\r\ntester:100000:65536\r\n") == "tester:100000:65536\\r"
     assert words("\ufeffroot\u200b\xa0x\tfirst".encode()) == "\\ufeffroot\\u200b\\xa0x\tfirst"
+
+
+def test_what_an_engine_left_in_the_runtime_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[Any]] = []
+    monkeypatch.setattr(guest_notes, "found", seen)
+    (tmp_path / "docker.sock").mkdir(mode=0o700)
+    (tmp_path / "docker.pid").touch(mode=0o600)
+    (tmp_path / "bus").touch()
+    leftovers(str(tmp_path), OF_AN_ENGINE)
+    user = getpass.getuser()
+    assert [text for _, text, *_ in seen] == [
+        f"{tmp_path}/docker.pid is there: a file of {user} with mode 600",
+        f"{tmp_path}/docker.sock is there: a directory of {user} with mode 700",
+    ]

@@ -7,6 +7,9 @@ import pytest
 from harness.distros.registry import find
 from harness.errors import UsageError
 from harness.guest.facts import Facts
+from harness.rootless.expectations import predict
+from harness.rootless.expectations.derive import declared
+from harness.rootless.expectations.start import start
 from harness.rootless.traits import TRAITS, as_documented, assume, drifted, trait
 
 MACHINES = ("debian_12", "debian_11", "photon_4", "centos_7", "suite_layout", "docker_19_03")
@@ -110,6 +113,81 @@ def test_a_setuid_engine_binary_drifts(debian_12: Facts) -> None:
     )  # fmt: skip
 
 
+def test_programs_that_others_may_change_drift(debian_12: Facts) -> None:
+    documented = find("debian", "12").traits
+    changed = assume(debian_12, {"writable-binaries": "dockerd dockerd-rootless.sh"})
+    (drift,) = drifted(changed, documented)
+    assert (drift.name, drift.probed) == ("writable-binaries", "dockerd dockerd-rootless.sh")
+    assert drifted(as_documented(changed, documented), documented) == []
+
+
+def test_the_setup_tool_of_another_release_drifts(debian_12: Facts) -> None:
+    newer = assume(debian_12, {"setup-tool-version": "26.1.5"})
+    (drift,) = drifted(newer, find("debian", "12").traits)
+    assert str(drift) == "setup-tool-version: documented 20.10.24, probed 26.1.5"
+    assert predict("P8.commands", newer) != predict("P8.commands", debian_12)
+
+
+def test_a_setup_tool_that_was_changed_is_still_the_engines(debian_12: Facts) -> None:
+    changed = replace(debian_12, setuptool_sha256="0" * 64)
+    assert drifted(changed, find("debian", "12").traits) == []
+
+
+def test_helpers_that_no_package_brought_drift(debian_12: Facts) -> None:
+    documented = find("debian", "12").traits
+    copied = assume(debian_12, {"helpers-package": "none"})
+    copied = replace(copied, packages={k: v for k, v in copied.packages.items() if k != "uidmap"})
+    assert [d.name for d in drifted(copied, documented)] == ["helpers-package"]
+    assert not predict("M4", copied).applies
+    assert predict("M4", as_documented(copied, documented)).value == "uidmap"
+
+
+def test_a_machine_without_ipv6_drifts(debian_12: Facts) -> None:
+    without = replace(debian_12, ipv6=False)
+    assert [d.name for d in drifted(without, find("debian", "12").traits)] == ["ipv6"]
+    assert not predict("P15.tcp6", without).applies
+
+
+@pytest.mark.parametrize("directories", [(), ("overlay2",)])
+def test_the_data_root_has_the_data_of_its_own_daemon(
+    directories: tuple[str, ...], debian_12: Facts
+) -> None:
+    facts = replace(debian_12, existing_driver_dirs=directories)
+    assert drifted(facts, declared(facts, find("debian", "12").traits)) == []
+
+
+@pytest.mark.parametrize("left", [("fuse-overlayfs",), ("fuse-overlayfs", "overlay2")])
+def test_what_another_daemon_left_in_the_data_root_drifts(
+    left: tuple[str, ...], debian_12: Facts
+) -> None:
+    facts = replace(debian_12, existing_driver_dirs=left)
+    documented = declared(facts, find("debian", "12").traits)
+    (drift,) = drifted(facts, documented)
+    assert (drift.name, drift.documented) == ("driver-directories", "overlay2")
+    before = as_documented(facts, documented)
+    assert (predict("M11", before).value, start(before)) == ("overlay2", "starts")
+
+
+def test_an_older_kernels_daemon_leaves_other_data(debian_11: Facts) -> None:
+    facts = replace(debian_11, existing_driver_dirs=("fuse-overlayfs",))
+    assert drifted(facts, declared(facts, find("debian", "11").traits)) == []
+
+
+def test_a_kernel_that_mounts_overlays_after_the_daemon_was_there(debian_11: Facts) -> None:
+    """The data root is still of what was documented."""
+    facts = replace(debian_11, existing_driver_dirs=("fuse-overlayfs",), overlay_in_userns=True)
+    documented = declared(facts, find("debian", "11").traits)
+    assert [d.name for d in drifted(facts, documented)] == ["overlay-in-userns"]
+
+
+def test_ping_is_closed_unless_a_package_opens_it(debian_13: Facts) -> None:
+    documented = find("debian", "13").traits
+    opened = assume(debian_13, {"ping-group-range": "0 2147483647"})
+    assert [d.name for d in drifted(opened, declared(opened, documented))] == ["ping-group-range"]
+    by_package = replace(opened, packages={"linux-sysctl-defaults": "4.12"})
+    assert drifted(by_package, declared(by_package, documented)) == []
+
+
 def test_a_helper_with_the_wrong_capability_is_powerless(debian_12: Facts) -> None:
     binary = debian_12.binary("newuidmap")
     assert binary
@@ -126,6 +204,9 @@ def test_a_helper_with_the_wrong_capability_is_powerless(debian_12: Facts) -> No
         (0o755, "cap_setuid=ep", "file capabilities"),
         (0o755, "cap_setuid,cap_sys_admin=ep", "more than it needs"),
         (0o755, "cap_sys_admin=ep", "powerless"),
+        (0o6755, "", "more than it needs"),
+        (0o4777, "", "more than it needs"),
+        (0o775, "cap_setuid=ep", "more than it needs"),
     ],
 )
 def test_a_helper_has_what_it_needs_and_no_more(

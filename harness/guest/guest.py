@@ -167,7 +167,7 @@ class Guest:
                 raise self.broken(f"it does not say what it lacks: {error.what}") from error
         lacking += guest_health.kernel_says(self.machine.console.text(), signs)
         if lacking:
-            raise self.broken("; ".join(lacking))
+            raise self.broken("; ".join(dict.fromkeys(lacking)))
 
     def broken(self, what: str) -> TestbedError:
         """The error for a guest that cannot be reached, with its console's tail."""

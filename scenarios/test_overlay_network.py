@@ -71,11 +71,8 @@ def test_overlay_network(guest: Guest, docker: Docker, decide: Decider) -> None:
     if seen != "works":
         decide.not_applicable("M15", "inconclusive: the system's daemon has none either")
         return
-    seen, transcript, late = attaches(docker, STACK)
+    seen, transcript, _ = attaches(docker, STACK)  # given up is how it fails
     # time="2026-11-22T10:32:42Z" level=error msg="..." error="..."
     told = re.findall(r"level=error (.{,300})", engine.daemon_log(guest, 1000))
     errors = dict.fromkeys(text for text in told if "kernel parameter" not in text)
-    # A host that is slow enough would make the claim true.
-    if late and not errors and not guest.idle(late):
-        raise late
     decide("M15", seen, "\n".join([transcript, *list(errors)[:4]]))

@@ -20,6 +20,7 @@ from harness.rootless.expectations import (  # noqa: F401
     identity,
     ids,
     install,
+    installed,
     instructions,
     kernel,
     lasting,

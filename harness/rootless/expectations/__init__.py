@@ -26,6 +26,7 @@ from harness.rootless.expectations import (  # noqa: F401
     lasting,
     missing,
     network,
+    outward,
     paths,
     ports,
     security,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from harness.distros.base import Distro
 from harness.errors import GuestRefusal
 from harness.guest.guest import Guest
+from harness.guest.session import Result
+from harness.packages import manager
 from harness.rootless import engine
 from harness.rootless.audit.judge import root_mapped
 from harness.rootless.engine import IMAGE, Docker
@@ -15,6 +18,7 @@ from harness.session.decide import Decider
 pytestmark = [pytest.mark.audit]
 
 WORD = "said inside"
+INIT = "/usr/bin/docker-init"
 
 
 @pytest.mark.claims("P1", "R2", "R7", "R6", "D1", "D3", "D4", "M2", "R4")
@@ -85,11 +89,36 @@ def test_manage(docker: Docker, decide: Decider) -> None:
         "create": docker("create", "--name", "made", IMAGE, "true", check=False),
         "run": docker("run", "-d", "--name", "running", IMAGE, *WAIT, check=False),
         "exec": docker("exec", "running", "echo", WORD, check=False),
-        "stop": docker("stop", "-t", "0", "running", check=False),
-        "remove": docker("rm", "made", "running", check=False),
     }
-    heard = steps["exec"].stdout.strip() == WORD
-    done = " ".join(
-        name for name, result in steps.items() if result.ok and (name != "exec" or heard)
-    )
-    decide("R1", done, "\n".join(result.transcript for result in steps.values()))
+    there = known(docker)
+    steps["stop"] = docker("stop", "-t", "0", "running", check=False)
+    stopped = known(docker)
+    steps["remove"] = docker("rm", "made", "running", check=False)
+    left = known(docker)
+    # An exit status is a word: what came of it is what the daemon then lists.
+    came = {
+        "create": "made Created" in there.stdout,
+        "run": "running Up" in there.stdout,
+        "exec": steps["exec"].stdout.strip() == WORD,
+        "stop": "running Exited" in stopped.stdout,
+        "remove": left.ok and not {"made", "running"} & set(left.stdout.split()),
+    }
+    done = " ".join(name for name, result in steps.items() if result.ok and came[name])
+    looks = (*steps.values(), there, stopped, left)
+    decide("R1", done, "\n".join(look.transcript for look in looks))
+
+
+@pytest.mark.claims("R1.init")
+def test_init(guest: Guest, docker: Docker, distro: Distro, decide: Decider) -> None:
+    """A container of the user's may have the engine's own first process."""
+    package = manager(distro.package_manager, guest.root).owner(INIT)
+    if not package:
+        decide.not_applicable("R1.init", f"no package brings {INIT}")
+        return
+    run = docker.run("--init", IMAGE, "cat", "/proc/1/comm", check=False)
+    decide("R1.init", run.stdout.strip() if run.ok else f"exit {run.exit_status}", run)
+
+
+def known(docker: Docker) -> Result:
+    """The containers that there are, and what each does."""
+    return docker("ps", "-a", "--format", "{{.Names}} {{.Status}}", check=False)

@@ -33,12 +33,23 @@ PASSING = {
     "M28.lasting_19.03": ("ping-19.03", PING, "0 2147483647"),
 }
 
+FILES = {  # not a hint, but where systemd reads what is to last
+    "P16.lasting_file": ("/etc/sysctl.d/99-rootless-ports.conf", PORTS, "0"),
+    "M28.lasting_file": ("/etc/sysctl.d/99-rootless-ping.conf", PING, "0 2147483647"),
+}
+
 # What a hint on the way to `prepared` has written would last in place of the one in question.
 FORGET = """
 for file in /etc/sysctl.conf /etc/sysctl.d/*.conf; do
     [ ! -f "$file" ] || [ -L "$file" ] || sed -i "/^[ -]*$1[ =]/d" "$file"
 done
 """
+
+
+def put(guest: Guest, path: str, line: str) -> str:
+    """Write a line for sysctl into a file of its own, and have it read."""
+    guest.root.write(path, f"{line}\n")
+    return guest.root.sh("PATH=$PATH:/usr/sbin:/sbin sysctl --system", check=False).transcript
 
 
 def cure(guest: Guest, distro: Distro, hint: str) -> str:
@@ -64,13 +75,14 @@ def after_reboot(
         if not predict(key, guest.facts).applies:
             decide(key, None)
             continue
-        if hint not in (known.name for known in (*distro.hints, *distro.remedies)):
+        own = hint.startswith("/")
+        if not own and hint not in (known.name for known in (*distro.hints, *distro.remedies)):
             decide.not_applicable(key, f"no document has the hint {hint} for {distro.title}")
             continue
         guest.root.sh(FORGET, knob)
         guest.root.write(f"/etc/sysctl.d/{file}", f"{knob} = {bad}\n")
         guest.root.sh('PATH=$PATH:/usr/sbin sysctl -w "$1=$2"', knob, bad)
-        said = cure(guest, distro, hint)
+        said = put(guest, hint, f"{knob} = {good}") if own else cure(guest, distro, hint)
         now, seen = value_of(guest, knob)
         if now != good:
             decide(key, f"no cure: {now or 'no answer'}", f"{said}\n{seen.transcript}")
@@ -94,6 +106,15 @@ def after_reboot(
 def test_lasting(guest: Guest, distro: Distro, decide: Decider) -> None:
     """A hint that is written to a file is still in force after a reboot."""
     after_reboot(guest, distro, decide, LASTING)
+
+
+@pytest.mark.boot
+@pytest.mark.state("prepared")
+@pytest.mark.claims("P16.lasting_file", "M28.lasting_file")
+def test_file_lasting(guest: Guest, distro: Distro, decide: Decider) -> None:
+    """What a hint sets is in force after a reboot where it is written to a file that systemd
+    reads."""
+    after_reboot(guest, distro, decide, FILES)
 
 
 @pytest.mark.boot

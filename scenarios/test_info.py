@@ -9,10 +9,9 @@ import pytest
 
 from harness.errors import GuestRefusal
 from harness.guest.guest import Guest
-from harness.rootless import attempt
+from harness.rootless import attempt, engine, looking
 from harness.rootless.engine import Docker
-from harness.rootless.expectations import cgroup
-from harness.rootless.looking import confinement
+from harness.rootless.expectations import cgroup, installed
 from harness.session.decide import Decider
 
 pytestmark = [pytest.mark.info]
@@ -49,7 +48,7 @@ def test_info(docker: Docker, decide: Decider) -> None:
     decide("M25", info["CgroupDriver"], f"CgroupDriver: {info['CgroupDriver']}\n{evidence}")
 
 
-@pytest.mark.claims("D19.context", "D14", "D13.unit_requires")
+@pytest.mark.claims("D19.context", "D14", "D13.unit_requires", "D13.unit_settings", "D13.login")
 def test_installed(guest: Guest, docker: Docker, decide: Decider) -> None:
     """Installing leaves a unit of the user's own, and a context that the client uses."""
     shown = guest.user.run("env", "-u", "DOCKER_HOST", "-u", "DOCKER_CONTEXT", "docker", "info",
@@ -70,6 +69,14 @@ def test_installed(guest: Guest, docker: Docker, decide: Decider) -> None:
     unit = guest.user.sh('cat "$HOME/$1"', UNIT, check=False)
     named = re.search(r"^Requires=.*\bdbus\.socket\b", unit.stdout, re.MULTILINE) is not None
     decide("D13.unit_requires", named if unit.ok else "no unit", unit)
+    asked = ("-p", ",".join(installed.UNIT_SETTINGS))
+    has = guest.user.run("systemctl", "--user", "show", *asked, "docker.service", check=False)
+    in_force = dict(line.split("=", 1) for line in has.stdout.splitlines() if "=" in line)
+    decide("D13.unit_settings", installed.settings(in_force) or "none", has)
+
+    plain, login = (looking.variables(guest.user, *shell) for shell in (("sh",), looking.LOGIN))
+    other = sorted(name for name in plain.keys() | login if plain.get(name) != login.get(name))
+    decide("D13.login", " ".join(other) or "none", f"session {plain}\nlogin shell {login}")
 
 
 @pytest.mark.claims("M13.profile", "M12.top", "D19.seccomp_filter", "D19.cgroupns_own")
@@ -83,7 +90,7 @@ def test_container_from_outside(guest: Guest, docker: Docker, decide: Decider) -
         raise GuestRefusal(f"the container's process, {pid}, is not what was asked to run",
                            detail=f"{command!r}\n{docker('ps', '-a', check=False).transcript}")
     label = guest.root.run("cat", f"/proc/{pid}/attr/current", check=False)
-    decide("M13.profile", confinement(label.stdout) if label.ok else "none", label)
+    decide("M13.profile", looking.confinement(label.stdout) if label.ok else "none", label)
     kept = guest.root.sh(KEPT_IN, pid)
     filtered, inside, outside = kept.stdout.split()
     decide("D19.seccomp_filter", "filtered" if filtered == FILTER else filtered, kept)
@@ -94,9 +101,16 @@ def test_container_from_outside(guest: Guest, docker: Docker, decide: Decider) -
     decide("M12.top", "works" if listed else cgroup.top_failure(top.stderr), top)
 
 
-@pytest.mark.claims("M25.systemd_setting")
-def test_systemd_cgroup_driver_asked_for(guest: Guest, decide: Decider) -> None:
-    """The systemd cgroup driver can be asked for where systemd and cgroup v2 are there."""
+@pytest.mark.claims("M25.systemd_setting", "M25.cgroupfs_setting")
+def test_cgroup_driver_asked_for(guest: Guest, docker: Docker, decide: Decider) -> None:
+    """The systemd cgroup driver can be asked for where systemd and cgroup v2 are there; cgroupfs
+    is what a user's daemon cannot do, and is none."""
     tried = attempt.begin(guest, "--exec-opt", "native.cgroupdriver=systemd")
     refused = tried.outcome == "fails: cgroup driver"
     decide("M25.systemd_setting", "refused" if refused else tried.outcome, tried.evidence)
+    engine.end_by_hand(guest)
+    # systemd is the default besides: only another one shows that the option is heeded.
+    tried = attempt.begin(guest, "--exec-opt", "native.cgroupdriver=cgroupfs")
+    named = docker("info", "--format", "{{.CgroupDriver}}", check=False)
+    seen = named.stdout.strip() if tried.outcome == "starts" else tried.outcome
+    decide("M25.cgroupfs_setting", seen, f"{tried.evidence}\n{named.transcript}")

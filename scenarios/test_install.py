@@ -57,10 +57,11 @@ def test_install(guest: Guest, decide: Decider) -> None:
     told = installing.exports(result)
     decide("D13.docker_host", told.get("DOCKER_HOST", ""), result.transcript)
     decide("D13.path", told.get("PATH", ""), result.transcript)
-    given = [name for name, text in ADVICE.items() if text in result.stdout]
+    user = guest.access.user
+    given = [name for name, text in ADVICE.items() if text.format(user=user) in result.stdout]
     decide("D13.advice", " ".join(given) or "none", result.transcript)
     # The transcript has both runs, where the tool lost its race and was run again.
-    decide("D13.said", ", ".join(installing.done(result.transcript)) or "none", result.transcript)
+    decide("D13.said", ", ".join(installing.lines(result.transcript)) or "none", result.transcript)
 
 
 def sudo_rules(guest: Guest) -> str:
@@ -76,11 +77,11 @@ def sudo_rules(guest: Guest) -> str:
 def test_whole_way(guest: Guest, decide: Decider) -> None:
     """From installing to a running container nothing but the id-map helpers gains privilege.
 
-    There is no sudo on the guest while the user does this, and root only watches.
+    What sudo there is gives nothing while the user does this, and tells who asked; root only
+    watches.
     """
     rules = sudo_rules(guest)
-    if guest.facts.binary("sudo"):
-        installing.hide(guest.root, "sudo")
+    installing.stand_in(guest.root, "sudo")
     with watch(guest.root) as watching:
         result = engine.install(guest)
         if result.exit_status != 0:
@@ -102,11 +103,14 @@ def test_whole_way(guest: Guest, decide: Decider) -> None:
         api_socket = told.get("DOCKER_HOST", engine.docker_host(guest)).removeprefix("unix://")
         look = looking.look_at(guest, watching, pid, api_socket, "the user's installation")
     evidence = f"{result.transcript}\n{look.report}\ngained: {', '.join(look.gained)}"
-    innocent = look.gains == "only helpers"
-    decide("P2", "no privilege used" if innocent else f"privilege used: {look.gains}", evidence)
+    asked = installing.asked(guest.root, "sudo")
+    used = [look.gains] if look.gains != "only helpers" else []
+    used += ["sudo asked for"] if asked else []
+    decide("P2", f"privilege used: {', '.join(used)}" if used else "no privilege used",
+           f"{evidence}\n{asked}")  # fmt: skip
     unprivileged = not rules and all(t.passed for t in look.report.tests if t.number == 6)
     decide("D2", "no privilege used" if unprivileged else "privilege at hand",
-           f"{evidence}\n{rules}")
+           f"{evidence}\n{rules}")  # fmt: skip
 
 
 @pytest.mark.claims("D10.not_writable")
@@ -220,6 +224,30 @@ def test_start_by_hand(guest: Guest, decide: Decider) -> None:
     decide("M18.accepted", experimental.outcome, experimental.evidence)
     answer = engine.rootless(guest)("version", check=False)
     decide("M18.start", answer.ok, answer)
+
+
+def refusal(session: Session, *environment: str) -> tuple[str, Result]:
+    """What the script says at last, and its exit status; one that does not refuse is ended."""
+    told = session.run(
+        "env", *environment, "timeout", "-k", "5", "30", "dockerd-rootless.sh", check=False,
+        timeout=60,
+    )  # fmt: skip
+    said = told.stdout.split("\n")
+    return f"{next(filter(None, reversed(said)), 'nothing')}, exit {told.exit_status}", told
+
+
+@pytest.mark.claims("M18.as_root", "M18.no_runtime_directory")
+def test_script_refuses(guest: Guest, decide: Decider) -> None:
+    """The script that starts the daemon is not for root, and needs a runtime directory."""
+    ways = {
+        "M18.as_root": (guest.root, "XDG_RUNTIME_DIR=/run"),
+        "M18.no_runtime_directory": (guest.user, "--unset=XDG_RUNTIME_DIR"),
+    }
+    for key, (session, environment) in ways.items():
+        if predict(key, guest.facts).applies:
+            decide(key, *refusal(session, environment))
+        else:
+            decide(key, None)
 
 
 @pytest.mark.claims("P4", "P7", "P7.storage", "D16", "D18")

@@ -42,7 +42,8 @@ def component(docker: Docker) -> tuple[dict[str, str] | None, Result]:
     return (found[0] if found else None), version
 
 
-@pytest.mark.claims("M29", "M29.mtu", "M29.mtu_device", "M29.port_driver", "M29.named_by_version")
+@pytest.mark.claims("M29", "M29.mtu", "M29.mtu_device", "M29.port_driver", "M29.named_by_version",
+                    "M29.words")  # fmt: skip
 def test_stack(guest: Guest, docker: Docker, decide: Decider) -> None:
     """slirp4netns is the stack where it is installed, with an MTU and a port driver to match."""
     arguments = kit.arguments(guest)
@@ -62,6 +63,8 @@ def test_stack(guest: Guest, docker: Docker, decide: Decider) -> None:
     has = re.search(r" mtu (\d+)", device.stdout)
     decide("M29.mtu_device", int(has.group(1)) if has else "no tap0", device)
     decide("M29.port_driver", kit.option(arguments, "port-driver") or "none", arguments)
+    others = kit.options(arguments, "net", "mtu", "port-driver", "state-dir")
+    decide("M29.words", others or "none", arguments)
 
 
 @pytest.mark.claims("M29.rootlessctl")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import PurePosixPath
 
 import pytest
@@ -15,20 +16,43 @@ from harness.session.decide import Decider
 
 pytestmark = [pytest.mark.paths]
 
-# The UNIX sockets that dockerd itself listens on, by the inodes of its open files.
+# The UNIX sockets that dockerd listens on, and the TCP ports of it, of RootlessKit and its helpers
+# in whatever network namespace they are, in hexadecimal: by the inodes of their open files.
 SOCKETS = """
-pid=$(pgrep -u "$1" -x dockerd | head -n 1)
-for link in /proc/"$pid"/fd/*; do
-    inode=$(readlink "$link" | sed -n 's/^socket:\\[\\(.*\\)\\]$/\\1/p')
-    [ -n "$inode" ] || continue
-    awk -v inode="$inode" '$4 == "00010000" && $7 == inode { print $8 }' /proc/"$pid"/net/unix
+for pid in $(pgrep -u "$1" -x 'dockerd|rootlesskit|slirp4netns|vpnkit|pasta.*'); do
+    inodes=$(readlink /proc/"$pid"/fd/* | sed -n 's/^socket:\\[\\(.*\\)\\]$/\\1/p' | tr '\\n' ' ')
+    [ "$(cat /proc/"$pid"/comm)" != dockerd ] || awk -v inodes=" $inodes" \\
+        '$4 == "00010000" && index(inodes, " " $7 " ") { print $8 }' /proc/"$pid"/net/unix
+    for name in tcp tcp6; do
+        [ ! -e /proc/"$pid"/net/$name ] || awk -v inodes=" $inodes" \\
+            '$4 == "0A" && index(inodes, " " $10 " ") { print "tcp:" $2 }' /proc/"$pid"/net/$name
+    done
 done
 """
+# Those of dockerd that are no API: of its metrics, its networks, and of a swarm.
+INTERNAL = re.compile(r"/(metrics\.sock|libnetwork/[^/]+\.sock|swarm/[^/]+\.sock)$")
 # The configuration file that dockerd's own containerd was given lies in DIRECTORY/containerd.
 CONTAINERD = """
 pid=$(pgrep -u "$1" -x containerd | head -n 1)
 tr '\\0' '\\n' < /proc/"$pid"/cmdline
 """
+
+
+def offered(printed: str) -> list[str]:
+    """Where the API is, of what :data:`SOCKETS` printed: paths, and then ports of TCP."""
+    words = dict.fromkeys(printed.split())
+    ports = [int(word.rpartition(":")[2], 16) for word in words if word.startswith("tcp:")]
+    paths = [word for word in words if word[0] in "/@" and not INTERNAL.search(word)]
+    return [*paths, *(f"tcp {port}" for port in sorted(set(ports)))]
+
+
+def opened(guest: Guest, *paths: str) -> tuple[str, str]:
+    """A remark on those of *paths* that people other than their owner may read or write, and the
+    look at them."""
+    look = guest.root.run("stat", "-c", "%a %n", *paths, check=False)
+    modes = [line.split(maxsplit=1) for line in look.stdout.splitlines()]
+    found = " ".join(path for mode, path in modes if int(mode, 8) & 0o006)
+    return (f", open to others: {found}" if found else ""), look.transcript
 
 
 def home_of(guest: Guest) -> str:
@@ -39,17 +63,22 @@ def home_of(guest: Guest) -> str:
 def test_directories(guest: Guest, docker: Docker, decide: Decider) -> None:
     """Socket and exec root are in the user's runtime directory, data is below the home."""
     found = guest.root.sh(SOCKETS, guest.access.user, check=False)
-    sockets = [path for path in found.stdout.split() if path.endswith("/docker.sock")]
-    there = guest.user.sh('for path; do test -S "$path" || exit 1; done', *sockets, check=False)
-    decide("M19", " ".join(sockets) if sockets and there.ok else "none", found)
+    sockets = offered(found.stdout)
+    files = [path for path in sockets if path.startswith("/")]
+    there = guest.user.sh('for path; do test -S "$path" || exit 1; done', *files, check=False)
+    remark, looked = opened(guest, *files, *(str(PurePosixPath(path).parent) for path in files))
+    decide("M19", " ".join(sockets) + remark if files and there.ok else "none",
+           f"{found.transcript}\n{looked}")  # fmt: skip
 
     root = docker("info", "--format", "{{.DockerRootDir}}")
     path = root.stdout.strip()
     named = paths.data_root(path, home_of(guest), guest.facts)
     place = guest.user.run("stat", "-c", "%U %F", path, check=False)
     kept = place.stdout.strip() == f"{guest.access.user} directory"
-    evidence = f"{root.transcript}\n{place.transcript}"
-    decide("M20", named if kept else f"{named}, which is no directory of the user's", evidence)
+    remark, looked = opened(guest, path)
+    evidence = f"{root.transcript}\n{place.transcript}\n{looked}"
+    fault = "" if kept else ", which is no directory of the user's"
+    decide("M20", f"{named}{fault}{remark}", evidence)
 
     command = guest.root.sh(CONTAINERD, guest.access.user, check=False)
     words = command.stdout.split("\n")

@@ -89,6 +89,7 @@ class Port:
 
 
 TCP, UDP = Port("tcp", 8080), Port("udp", 5353)
+LOCAL = Port("tcp", 8081)  # published on 127.0.0.1
 
 
 def serve(guest: Guest, docker: Docker) -> Result:
@@ -96,8 +97,9 @@ def serve(guest: Guest, docker: Docker) -> Result:
     *directories, python = guest.user.sh(PYTHON).stdout.split()
     mounts = [word for name in directories for word in ("-v", f"{name}:{name}:ro")]
     started = docker(
-        "run", "-d", "--name", NAME, "-p", TCP.option, "-p", UDP.option, *mounts, "busybox",
-        python, "-I", "-c", SERVER, check=False,
+        "run", "-d", "--name", NAME, "-p", TCP.option, "-p", UDP.option,
+        "-p", f"127.0.0.1:{LOCAL.option}", *mounts, "busybox", python, "-I", "-c", SERVER,
+        check=False,
     )  # fmt: skip
     if started.ok:
         try:
@@ -124,6 +126,13 @@ def word(started: Result, answer: Result) -> str:
     if started.ok:
         return "answers" if answer.ok else NO_ANSWER
     return "refused" if ports.REFUSED in started.stderr else "failed"
+
+
+def reach(started: Result, near: Result, far: Result) -> str:
+    """Where a port published on 127.0.0.1 answers, in the words of P15.host_ip."""
+    if not near.ok:
+        return word(started, near)
+    return "elsewhere too" if far.ok else "127.0.0.1 alone"
 
 
 def whose(guest: Guest) -> tuple[str, str]:
@@ -157,10 +166,11 @@ def whose_let_in(guest: Guest) -> tuple[str, str]:
     return seen, f"{again}\n{hole.transcript}\n{evidence}"
 
 
-@pytest.mark.claims("P15.udp", "P15.tcp6", "P15.elsewhere", "P15.source", "P15.udp_low_port")
+@pytest.mark.claims("P15.udp", "P15.tcp6", "P15.elsewhere", "P15.source", "P15.udp_low_port",
+                    "P15.host_ip", "P15.removed")  # fmt: skip
 def test_protocols(guest: Guest, docker: Docker, decide: Decider) -> None:
-    """UDP is served as TCP is, IPv6 as IPv4, other machines as this one, and the container does
-    not see who asks."""
+    """UDP is served as TCP is, IPv6 as IPv4, other machines as this one unless one address alone
+    is published, and the container does not see who asks; all of it ends with the container."""
     low = docker.run("-p", "53:80/udp", "busybox", "true", check=False)
     refused = "refused" if ports.REFUSED in low.stderr else "failed"
     decide("P15.udp_low_port", "published" if low.ok else refused, low)
@@ -180,6 +190,15 @@ def test_protocols(guest: Guest, docker: Docker, decide: Decider) -> None:
     else:
         decide("P15.elsewhere", "answers", evidence)
     decide("P15.source", seen, evidence)
+    # Of the machine's own, which no firewall sees.
+    asked = [ask(guest.user, LOCAL, host) for host in ("127.0.0.1", cable.NEAR)]
+    decide("P15.host_ip", reach(started, *asked), "\n".join(one.transcript for one in asked))
+
+    removed = docker("rm", "-f", NAME, check=False)
+    after = ask(guest.user, TCP, "127.0.0.1")
+    still = "answers" if after.ok else "listens"
+    decide("P15.removed", "refused" if "ConnectionRefusedError" in after.stderr else still,
+           f"{removed.transcript}\n{after.transcript}")  # fmt: skip
 
 
 @pytest.mark.nightly

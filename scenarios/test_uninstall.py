@@ -8,11 +8,13 @@ from harness.guest.guest import Guest
 from harness.guest.session import Result
 from harness.rootless import engine, installing, setuptool
 from harness.rootless.engine import Docker
+from harness.rootless.expectations import uninstalling
 from harness.session.decide import Decider
 
 pytestmark = [pytest.mark.install]
 
-UNIT = ".config/systemd/user/docker.service"
+UNITS = ".config/systemd/user"
+UNIT = f"{UNITS}/docker.service"
 MARK = "# kept as it is"
 
 
@@ -38,7 +40,7 @@ def left(guest: Guest, root: str) -> tuple[str, Result]:
 
 
 @pytest.mark.claims("D13.uninstall", "D13.uninstall_context", "D13.uninstall_keeps",
-                    "D13.reinstall", "D13.install_twice")  # fmt: skip
+                    "D13.uninstall_said", "D13.reinstall", "D13.install_twice")  # fmt: skip
 def test_uninstall(guest: Guest, docker: Docker, decide: Decider) -> None:
     """`uninstall` takes the unit and the context away and leaves the rest for `install`."""
     if not guest.facts.user_session:
@@ -58,12 +60,17 @@ def test_uninstall(guest: Guest, docker: Docker, decide: Decider) -> None:
     removed = setuptool.run(guest.user, "uninstall")
     state = guest.user.run("systemctl", "--user", "is-active", "docker.service", check=False)
     gone = unit(guest)
-    decide(
-        "D13.uninstall",
-        f"exit {removed.exit_status}, daemon {state.stdout.strip()}, "
-        f"unit {'left' if gone.ok else 'removed'}",
-        f"{removed.transcript}\n{state.transcript}\n{gone.transcript}",
-    )
+    enabled = guest.user.sh('ls -l "$HOME/$1"/*/docker.service', UNITS, check=False)
+    running = guest.root.run("pgrep", "-a", "-u", guest.access.user, "-x",
+                             "dockerd|rootlesskit|containerd", check=False)  # fmt: skip
+    words = [f"exit {removed.exit_status}", f"daemon {state.stdout.strip()}",
+             f"unit {'left' if gone.ok else 'removed'}"]  # fmt: skip
+    words += ["still enabled"] if enabled.ok else []
+    words += ["processes left"] if running.ok else []
+    looks = (removed, state, gone, enabled, running)
+    decide("D13.uninstall", ", ".join(words), "\n".join(look.transcript for look in looks))
+    told = installing.lines(removed.stdout, uninstalling.SAID)
+    decide("D13.uninstall_said", ", ".join(told) or "none", removed.transcript)
     has = contexts(guest)
     states = dict(line.split() for line in has.stdout.splitlines())
     current = next((name for name, used in states.items() if used == "true"), "none")

@@ -17,6 +17,7 @@ from harness.rootless.expectations.start import reason_in
 from harness.rootless.setuptool import ToolResult
 
 _NO_CLIENT = re.compile(r"/docker: (not found|No such file)")
+_ASKED = "/var/tmp/asked-for"  # by who may be anybody
 _STARTED = "starting systemd service"
 # Out of every directory that a login or the tool looks into; printed is where it was.
 _HIDE = """
@@ -43,7 +44,8 @@ def words_of_install(result: ToolResult, log: str = "") -> str:
     if _NO_CLIENT.search(result.stderr):
         return "failed: docker not beside the tool"
     if _STARTED in result.stdout:
-        return f"failed: {reason_in(log) or 'unknown reason'}"
+        strange = "" if result.exit_status == 1 else f", exit {result.exit_status}"
+        return f"failed: {reason_in(log) or 'unknown reason'}{strange}"
     return f"failed: {words_of_check(result)}"
 
 
@@ -71,9 +73,10 @@ def command_for(result: ToolResult, name: str) -> str:
     return rest.partition("\n")[0] if found else requirements.NO_COMMAND
 
 
-def done(output: str) -> list[str]:
-    """Which steps `install` said it has done: names of install.SAID."""
-    return [name for name, text in SAID.items() if re.search(text, output, re.MULTILINE)]
+def lines(output: str, of: Mapping[str, str] = SAID) -> list[str]:
+    """Which lines *of* those that the tool may say there are: by name, those of `install` unless
+    others are given."""
+    return [name for name, text in of.items() if re.search(text, output, re.MULTILINE)]
 
 
 def exports(result: ToolResult) -> dict[str, str]:
@@ -90,6 +93,21 @@ def hide(root: Session, name: str) -> str:
 def show(root: Session, name: str) -> None:
     """Put back what :func:`hide` took."""
     root.sh(_SHOW, name)
+
+
+def stand_in(root: Session, name: str) -> None:
+    """Put a program that refuses and remembers in the place of *name*, and where PATH looks first
+    if it is not there."""
+    for path in hide(root, name).split() or [f"/usr/local/bin/{name}"]:
+        if root.run("test", "-e", path, check=False).ok:
+            continue  # /bin is /usr/bin
+        root.write(path, f'#!/bin/sh\necho "{name} $*" >> {_ASKED}/{name}\nexit 1\n', 0o755)
+    root.sh('mkdir -p "$1" && : > "$1/$2" && chmod 666 "$1/$2"', _ASKED, name)
+
+
+def asked(root: Session, name: str) -> str:
+    """With what the stand-in for *name* was called, a line each; empty for never."""
+    return root.run("cat", f"{_ASKED}/{name}").stdout
 
 
 def suite_layout(guest: Guest) -> str:

@@ -31,3 +31,13 @@ def option(words: Result, name: str) -> str:
         if word.startswith(f"--{name}=")
     ]
     return values[-1] if values else ""
+
+
+def options(words: Result, *but: str) -> str:
+    """The options in front of the program that RootlessKit runs, in the alphabet's order, without
+    those named *but*."""
+    said = words.stdout.splitlines()[1:]
+    end = next((n for n, word in enumerate(said) if word.endswith("dockerd-rootless.sh")), None)
+    return " ".join(
+        word for word in sorted(said[:end]) if word.partition("=")[0].removeprefix("--") not in but
+    )

@@ -13,9 +13,12 @@ from harness.rootless.audit import AuditReport, Evidence, Watch, audit, watch
 from harness.rootless.audit.judge import PRIVILEGE_ALLOWED, gains_privilege, is_helper
 from harness.rootless.audit.model import Executable, Process
 from harness.rootless.engine import Docker
+from harness.rootless.expectations import installed
 
 CONTAINER = "looked-at"
 WAIT = ("/bin/busybox", "sleep", "600")
+# Reads /etc/profile, the user's own and all of ~/.bashrc, as no command of ssh does.
+LOGIN = ("bash", "-l", "-i")
 ROOTFUL_SOCKET = "/var/run/docker.sock"
 
 
@@ -65,20 +68,28 @@ class Look:
         return "only helpers" if self.gained else "not even helpers"
 
 
+def variables(session: Session, *shell: str) -> dict[str, str]:
+    """What a *shell* of the user's has of the variables that are heeded (installed.HEEDED)."""
+    lines = session.run(*shell, "-c", "env", check=False).stdout.splitlines()
+    found = dict(line.split("=", 1) for line in lines if "=" in line)
+    return {name: value for name, value in found.items() if name.startswith(installed.HEEDED)}
+
+
 def users_client(guest: Guest) -> tuple[Docker, str]:
     """The client as the user has it, and the path of the socket that it speaks to.
 
-    That is whatever DOCKER_HOST or the selected context says.  Where nothing was selected, as
-    older setup tools leave it, it is the DOCKER_HOST that they ask the user to export.
+    That is whatever DOCKER_HOST or the selected context says, in a login shell.  Where nothing was
+    selected, as older setup tools leave it, it is the DOCKER_HOST that they ask the user to export.
     """
-    exported = guest.user.sh('printf %s "$DOCKER_HOST"').stdout
+    login = variables(guest.user, *LOGIN)
     asked = engine.as_words(guest.user.run(
-        "docker", "context", "inspect", "-f", "{{.Name}} {{.Endpoints.docker.Host}}"
+        "docker", "context", "inspect", "-f", "{{.Name}} {{.Endpoints.docker.Host}}", env=login
     ))  # fmt: skip
     name, host = asked[0], asked[-1]
-    if not exported and name == "default" and host == f"unix://{ROOTFUL_SOCKET}":
+    if not login.get("DOCKER_HOST") and name == "default" and host == f"unix://{ROOTFUL_SOCKET}":
         return engine.rootless(guest), engine.docker_host(guest).removeprefix("unix://")
-    return Docker(guest.user), host.removeprefix("unix://") if host.startswith("unix://") else ""
+    socket = host.removeprefix("unix://") if host.startswith("unix://") else ""
+    return Docker(guest.user, env=login), socket
 
 
 def look(

@@ -9,7 +9,7 @@ from harness.rootless.expectations.derive import cgroup_driver, limit
 from harness.rootless.expectations.model import OTHERWISE, Prediction, not_applicable, rule
 from harness.rootless.expectations.sources import MANUAL, MOBY, PHOTON
 from harness.rootless.expectations.start import needs_daemon, needs_engine
-from harness.rootless.traits import assume
+from harness.rootless.traits import assume, trait
 
 # What scenarios ask for, and what the container's cgroup file then holds.
 FLAGS = {"memory": "--memory=64m", "cpu": "--cpus=0.5", "pids": "--pids-limit=50"}
@@ -123,6 +123,19 @@ def systemd_setting(facts: Facts) -> Prediction:
         return not_applicable(f"engine {facts.engine} has no cgroup support in rootless mode")
     possible = facts.cgroup == "v2" and facts.systemd > 0
     return Prediction("starts" if possible else "refused", _because(facts))
+
+
+@rule("M25.cgroupfs_setting", source=f"{MANUAL}, 'Limiting resources'")
+@needs_daemon
+def cgroupfs_setting(facts: Facts) -> Prediction:
+    """The cgroup driver that `docker info` names with ``--exec-opt native.cgroupdriver=cgroupfs``,
+    or how the start fails."""
+    if facts.engine_version < (20, 10):
+        return not_applicable(f"engine {facts.engine} has no cgroup support in rootless mode")
+    if trait("cgroup-driver-setting").probe(facts) != "unset":
+        return not_applicable("daemon.json has a cgroup driver: the daemon wants only one")
+    return Prediction(cgroup_driver(assume(facts, {"cgroup-driver-setting": "cgroupfs"})),
+                      _because(facts))
 
 
 @rule("M12", source=f"{MOBY}, 'Restrictions'")

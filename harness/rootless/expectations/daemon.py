@@ -84,3 +84,23 @@ def with_linger(facts: Facts) -> Prediction:
 def without_linger(facts: Facts) -> Prediction:
     """The same with linger off; NEVER where a login does not start it either."""
     return _after_boot(facts, lingering=False)
+
+
+@rule("M18.as_root", source="dockerd-rootless.sh")
+@needs_daemon
+def as_root(facts: Facts) -> Prediction:
+    """dockerd-rootless.sh run by root: the last thing it prints, and its exit status."""
+    if not engine_at_least(facts, "20.10.6"):
+        return not_applicable(f"the script of engine {facts.engine} does not look who runs it")
+    return Prediction("This script must be executed as a non-privileged user, exit 1",
+                      f"the script of engine {facts.engine}")
+
+
+@rule("M18.no_runtime_directory", source="dockerd-rootless.sh")
+@needs_daemon
+def no_runtime_directory(facts: Facts) -> Prediction:
+    """The same of the user, with XDG_RUNTIME_DIR unset."""
+    if not engine_at_least(facts, "20.10.10"):
+        return not_applicable(f"the script of engine {facts.engine} takes none for one")
+    return Prediction("XDG_RUNTIME_DIR needs to be set and writable, exit 1",
+                      f"the script of engine {facts.engine}")

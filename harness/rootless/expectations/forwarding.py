@@ -64,6 +64,25 @@ def elsewhere(facts: Facts) -> Prediction:
     return Prediction("answers" if may_bind(facts, 5353) else "no answer", _because(facts))
 
 
+@rule("P15.host_ip", source=USAGE)
+@needs_containers
+def host_ip(facts: Facts) -> Prediction:
+    """A server published with `-p 127.0.0.1:8081:80`, asked there and at another address of the
+    machine: ``127.0.0.1 alone``, ``elsewhere too``, ``no answer`` or ``refused``."""
+    if port_driver(facts) != "builtin":
+        return not_applicable(f"not known of {_because(facts)}")
+    value = "127.0.0.1 alone" if may_bind(facts, 8080) else "refused"
+    return Prediction(value, _because(facts))
+
+
+@rule("P15.removed", source=USAGE)
+@needs_containers
+def removed(facts: Facts) -> Prediction:
+    """A port that was published, after `docker rm -f` of its container: ``refused``, ``listens``
+    or ``answers``."""
+    return Prediction("refused", _because(facts))
+
+
 @rule("P15.source", source=SOURCE_ADDRESS)
 @needs_containers
 def source(facts: Facts) -> Prediction:

@@ -108,6 +108,9 @@ promise("D4", "owner is the user", "The owner (NS_GET_OWNER_UID) of each user na
         source=f"{MANUAL}, 'How it works'")
 promise("R1", "create run exec stop remove", "Which of these an unprivileged user can do to a "
         "container, in this order.", source=f"{HOME}, definition")
+promise("R1.init", "docker-init", "The first process of a container of `docker run --init`, by "
+        "name, where a package brings docker-init; or how the run fails.",
+        source="docker run, --init")
 promise("R3", "not rootless", "The audit's verdict on `docker run --user 1000` of the rootful "
         "daemon.", source=f"{HOME}, definition")
 promise("R5", "not rootless", "The audit's verdict where the runtime itself is setuid root.",

@@ -54,8 +54,8 @@ def needs_unit(function: Rule) -> Rule:
 
 # What `install` tells who has a unit now: how to control it, and to have it at boot.
 ADVICE = {
-    "control": "systemctl --user (start|stop|restart) docker.service",
-    "at-boot": "sudo loginctl enable-linger",
+    "control": "run: `systemctl --user (start|stop|restart) docker.service`",
+    "at-boot": "run: `sudo loginctl enable-linger {user}`",
 }
 
 # What `install` says it has done, one line each, by name.

@@ -35,6 +35,10 @@ _lasting("P16.lasting", "net.ipv4.ip_unprivileged_port_start", LASTS,
          f"{MANUAL}, 'Exposing privileged ports'", "/etc/sysctl.conf")  # fmt: skip
 _lasting("M28.lasting", "net.ipv4.ping_group_range", LASTS,
          f"{MANUAL}, 'Routing ping packets'", "/etc/sysctl.conf")  # fmt: skip
+for _key, _knob in (("P16.lasting_file", "net.ipv4.ip_unprivileged_port_start"),
+                    ("M28.lasting_file", "net.ipv4.ping_group_range")):  # fmt: skip
+    # No known issue has it, so what else takes the knob back at boot is seen on every distro.
+    _lasting(_key, _knob, LASTS, "sysctl.d(5), the value of the manual", "/etc/sysctl.d")
 _lasting("M7.lasting", "kernel.unprivileged_userns_clone", LASTS,
          f"{MANUAL}, 'Distribution-specific hint', Arch Linux", "/etc/sysctl.conf")  # fmt: skip
 _lasting("M6.lasting", "kernel.unprivileged_userns_clone", GONE,

@@ -25,7 +25,9 @@ def _in_runtime_directory(key: str, name: str, observe: str) -> None:
     rule(key, source=USAGE)(needs_daemon(predict))
 
 
-_in_runtime_directory("M19", "docker.sock", "The socket that dockerd listens on.")
+_in_runtime_directory("M19", "docker.sock", "Where the API is offered, on UNIX sockets and "
+                      "ports of TCP, and which of the sockets and their directories others may "
+                      "read or write.")
 _in_runtime_directory("M21", "docker", "dockerd's exec root: the directory that holds "
                       "`containerd/`, and is there.")
 
@@ -34,7 +36,7 @@ _in_runtime_directory("M21", "docker", "dockerd's exec root: the directory that 
 @needs_daemon
 def data(facts: Facts) -> Prediction:
     """`docker info --format {{.DockerRootDir}}`, with the home directory written ``~`` unless
-    daemon.json sets a data-root."""
+    daemon.json sets a data-root, and whether others may read or write it."""
     setting = facts.daemon_json.get("data-root")
     because = f"data-root {setting or 'unset'} in daemon.json"
     value = normpath(str(setting)) if setting else "~/.local/share/docker"

@@ -13,7 +13,8 @@ UNINSTALL = f"{MANUAL}, 'Uninstall'"
 
 promise("D13.uninstall", "exit 0, daemon inactive, unit removed",
         "`uninstall`: its exit status, `systemctl --user is-active docker`, and whether the "
-        "unit's file is there afterwards.", source=UNINSTALL, guard=needs_unit)
+        "unit's file is there afterwards, a link that enables it, or a process of the daemon.",
+        source=UNINSTALL, guard=needs_unit)
 promise("D13.uninstall_keeps", "binaries data",
         "What `uninstall` leaves: ``binaries`` (dockerd, rootlesskit, the tool itself) and "
         "``data`` (the data root).", source=UNINSTALL, guard=needs_unit)
@@ -34,6 +35,26 @@ def blocked(facts: Facts) -> Prediction:
     made = tool_at_least(facts, "20.10.6")
     value = f"exit 1, kept: unit{' context' if made else ''} daemon"
     return Prediction(value, f"newuidmap missing (setup tool of engine {facts.engine})")
+
+
+# What `uninstall` says, one line each, by name.
+SAID = {
+    "uninstalled": r"^\[INFO\] Uninstalled docker\.service$",
+    "context deleted": r'^\[INFO\] Deleted CLI context "rootless"$',
+    "default": r'^\[INFO\] Configured CLI (to )?use the "default" context\.$',
+    "kept": r"^\[INFO\] This uninstallation tool does NOT remove Docker binaries and data\.$",
+    "how to": r"^\[INFO\] To remove data, run: `/\S+/rootlesskit rm -rf /\S+/share/docker`$",
+}
+
+
+@rule("D13.uninstall_said", source=UNINSTALL)
+@needs_unit
+def said(facts: Facts) -> Prediction:
+    """Which of SAID `uninstall` says, by name."""
+    deleted = ["context deleted"] if tool_at_least(facts, "20.10.6") else []
+    default = ["default"] if tool_at_least(facts, "20.10.19") else []
+    value = ", ".join(["uninstalled", *deleted, *default, "kept", "how to"])
+    return Prediction(value, f"setup tool of engine {facts.engine}")
 
 
 @rule("D13.uninstall_context", source=UNINSTALL)

@@ -91,6 +91,13 @@ def test_words_of_install(stdout: str, words: str) -> None:
     assert installing.words_of_install(said(0, stdout)) == words
 
 
+@pytest.mark.parametrize(("exit_status", "strange"), [(1, ""), (3, ", exit 3")])
+def test_words_of_an_install_whose_daemon_does_not_start(exit_status: int, strange: str) -> None:
+    told = said(exit_status, "[INFO] starting systemd service docker.service\n")
+    words = f"failed: newgidmap{strange}"
+    assert installing.words_of_install(told, NO_NEWGIDMAP) == words
+
+
 @pytest.mark.parametrize(
     ("exit_status", "log", "words"),
     [

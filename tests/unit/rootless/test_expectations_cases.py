@@ -22,6 +22,10 @@ Case = tuple[str, str, Mapping[str, str], Value]
 CAPABLE = {"rootlesskit-capabilities": "cap_net_bind_service"}
 SU = {"user-session": "no", "runtime-directory": "unset"}
 V1 = {"cgroup": "v1"}
+UNIT = (
+    "Delegate=yes KillMode=mixed LimitCORE=infinity LimitNOFILE=infinity LimitNPROC=infinity "
+    "NotifyAccess=none Restart=always RestartUSec=2s StartLimitBurst=3 TasksMax=infinity"
+)
 
 
 STORAGE: tuple[Case, ...] = (
@@ -469,6 +473,33 @@ TRIALS: tuple[Case, ...] = (
     ("D13.unit_requires", "debian_12", {}, False),
     ("D13.unit_requires", "debian_14", {}, True),
     ("D13.unit_requires", "debian_12", SU, NA),
+    ("D13.unit_settings", "debian_11", {}, UNIT),
+    ("D13.unit_settings", "debian_14", {}, UNIT.replace("Access=none", "Access=all")),
+    ("D13.unit_settings", "debian_12", SU, NA),
+    ("D13.login", "debian_12", {}, "none"),
+    ("D13.uninstall_said", "debian_11", {}, "uninstalled, kept, how to"),
+    ("D13.uninstall_said", "debian_12", {},
+     "uninstalled, context deleted, default, kept, how to"),
+    ("D13.uninstall_said", "debian_12", SU, NA),
+    ("M18.as_root", "debian_11", {}, NA),
+    ("M18.as_root", "debian_12", {},
+     "This script must be executed as a non-privileged user, exit 1"),
+    ("M18.no_runtime_directory", "debian_11", {}, NA),
+    ("M18.no_runtime_directory", "debian_14", {},
+     "XDG_RUNTIME_DIR needs to be set and writable, exit 1"),
+    ("M25.cgroupfs_setting", "debian_12", {}, "none"),
+    ("M25.cgroupfs_setting", "debian_12", {"cgroup": "v1"}, "none"),
+    ("M25.cgroupfs_setting", "debian_12", {"cgroup-driver-setting": "systemd"}, NA),
+    ("M25.cgroupfs_setting", "docker_19_03", {}, NA),
+    ("M29.host_loopback", "debian_12", {}, "no answer"),
+    ("M29.host_loopback", "debian_14", {"slirp4netns": "missing"}, NA),
+    ("M29.words", "newest", {}, NA),
+    ("M29.words", "docker_19_03", {}, NA),
+    ("P15.host_ip", "debian_12", {}, "127.0.0.1 alone"),
+    ("P15.host_ip", "debian_12", {"port-boundary": "8081"}, "refused"),
+    ("P15.removed", "debian_12", {}, "refused"),
+    ("P16.lasting_file", "debian_13", {}, "lasts"),
+    ("M28.lasting_file", "debian_14", {}, "lasts"),
 )
 
 

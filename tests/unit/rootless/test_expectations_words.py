@@ -8,8 +8,17 @@ from dataclasses import replace
 import pytest
 
 from harness.guest.facts import Facts
-from harness.rootless import installing
-from harness.rootless.expectations import cgroup, ids, network, paths, predict, setuptool
+from harness.guest.session import Result
+from harness.rootless import installing, kit
+from harness.rootless.expectations import (
+    cgroup,
+    ids,
+    network,
+    paths,
+    predict,
+    setuptool,
+    uninstalling,
+)
 from harness.rootless.expectations.model import OTHERWISE
 from harness.rootless.expectations.requirements import docker_beside_tool, missing_in
 from harness.rootless.expectations.start import reason_in
@@ -92,8 +101,43 @@ INSTALLED = """\
 
 
 def test_what_install_says_it_has_done(debian_12: Facts) -> None:
-    assert ", ".join(installing.done(INSTALLED)) == predict("D13.said", debian_12).value
-    assert "created" not in installing.done(INSTALLED.replace("Creating /", "Making /"))
+    assert ", ".join(installing.lines(INSTALLED)) == predict("D13.said", debian_12).value
+    assert "created" not in installing.lines(INSTALLED.replace("Creating /", "Making /"))
+
+
+# dockerd-rootless-setuptool.sh uninstall of 26.1.5
+UNINSTALLED = """\
++ systemctl --user stop docker.service
++ systemctl --user disable docker.service
+[INFO] Uninstalled docker.service
+[INFO] Deleted CLI context "rootless"
+[INFO] Configured CLI to use the "default" context.
+[INFO]
+[INFO] Make sure to unset or update the environment PATH, DOCKER_HOST, and DOCKER_CONTEXT.
+[INFO] This uninstallation tool does NOT remove Docker binaries and data.
+[INFO] To remove data, run: `/usr/bin/rootlesskit rm -rf /home/tester/.local/share/docker`
+"""
+
+
+def test_what_uninstall_says(debian_13: Facts) -> None:
+    said = installing.lines(UNINSTALLED, uninstalling.SAID)
+    assert ", ".join(said) == predict("D13.uninstall_said", debian_13).value
+    other = UNINSTALLED.replace("does NOT remove", "removes")
+    assert "kept" not in installing.lines(other, uninstalling.SAID)
+
+
+def test_the_options_of_rootlesskit(debian_12: Facts) -> None:
+    # dockerd-rootless.sh of 20.10.24, and an option of a dockerd that does not count
+    line = (
+        "rootlesskit --net=slirp4netns --mtu=65520 --slirp4netns-sandbox=auto "
+        "--slirp4netns-seccomp=auto --disable-host-loopback --port-driver=builtin --copy-up=/etc "
+        "--copy-up=/run --propagation=rslave /usr/bin/dockerd-rootless.sh --net=none"
+    )
+    said = Result(("tr",), 0, "\n".join(line.split()), "", 1.0)
+    own = ("net", "mtu", "port-driver", "state-dir")
+    assert kit.options(said, *own) == predict("M29.words", debian_12).value
+    less = replace(said, stdout=said.stdout.replace("--disable-host-loopback\n", ""))
+    assert "loopback" not in kit.options(less, *own)
 
 
 def test_a_layer_with_too_high_an_id() -> None:

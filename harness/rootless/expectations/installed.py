@@ -1,0 +1,50 @@
+"""What is in force where the rootless daemon is installed: its unit's settings, a login's
+variables (D13)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from harness.guest.facts import Facts
+from harness.rootless.expectations.install import INSTALL, needs_unit
+from harness.rootless.expectations.model import Prediction, not_applicable, rule
+from harness.rootless.expectations.versions import tool_at_least
+
+# What the tool writes into the unit, by systemd's names, but for what has a rule of its own.
+UNIT_SETTINGS = {
+    "Delegate": "yes",
+    "KillMode": "mixed",
+    "LimitCORE": "infinity",
+    "LimitNOFILE": "infinity",
+    "LimitNPROC": "infinity",
+    "NotifyAccess": "none",
+    "Restart": "always",
+    "RestartUSec": "2s",
+    "StartLimitBurst": "3",
+    "TasksMax": "infinity",
+}
+HEEDED = ("DOCKER", "XDG_RUNTIME_DIR")  # how the names of variables begin
+
+
+@rule("D13.unit_settings", source="dockerd-rootless-setuptool.sh")
+@needs_unit
+def unit_settings(facts: Facts) -> Prediction:
+    """What `systemctl --user show` has of UNIT_SETTINGS, in the alphabet's order: as every tool
+    from 20.10.4 on writes it (KillMode since then, NotifyAccess since 23)."""
+    because = f"setup tool of engine {facts.engine}"
+    if not tool_at_least(facts, "20.10.4"):
+        return not_applicable(f"not known of the {because}")
+    access = "all" if tool_at_least(facts, "23") else "none"
+    return Prediction(settings({**UNIT_SETTINGS, "NotifyAccess": access}), because)
+
+
+def settings(shown: Mapping[str, str]) -> str:
+    """Those of UNIT_SETTINGS that are *shown*, as the rule writes them."""
+    return " ".join(f"{name}={shown[name]}" for name in sorted(UNIT_SETTINGS) if name in shown)
+
+
+@rule("D13.login", source=INSTALL)
+def login(facts: Facts) -> Prediction:
+    """Which variables that the client, the daemon or its script heeds (HEEDED) a login shell has
+    otherwise than the session that it starts in: ``none``."""
+    return Prediction("none", "no document but `install` has one set, and that for ~/.bashrc")

@@ -1,0 +1,47 @@
+"""What a container reaches through the user-mode stack, and what it must not (M29)."""
+
+from __future__ import annotations
+
+from harness.guest.facts import Facts
+from harness.rootless.expectations.derive import network_driver
+from harness.rootless.expectations.model import Prediction, not_applicable, rule
+from harness.rootless.expectations.promise import promise
+from harness.rootless.expectations.sources import MOBY
+from harness.rootless.expectations.start import needs_containers, needs_daemon
+from harness.rootless.expectations.versions import engine_at_least
+
+STACKS = f"{MOBY}, 'Changing network stack'"
+SCRIPT = "dockerd-rootless.sh"
+NO_ANSWER = "no answer"
+# Beside what has a rule of its own: --net, --mtu, --port-driver; --state-dir came with 25.
+WORDS = (
+    "--copy-up=/etc --copy-up=/run --disable-host-loopback --propagation=rslave "
+    "--slirp4netns-sandbox=auto --slirp4netns-seccomp=auto"
+)
+
+promise("M29.traffic", "answers",
+        "A container asks for a word on TCP at an address of the machine: ``answers`` or "
+        "``no answer``.", source=STACKS)
+promise("M29.name", "answers",
+        "A container looks a name up, which the machine's name server knows: ``answers`` or "
+        "``no answer``.", source=STACKS)
+
+
+@rule("M29.host_loopback", source=SCRIPT)
+@needs_containers
+def host_loopback(facts: Facts) -> Prediction:
+    """A container asks at slirp4netns's address for the machine, 10.0.2.2, for what listens on the
+    machine's 127.0.0.1: ``answers`` or ``no answer``."""
+    driver = network_driver(facts)
+    if driver != "slirp4netns":
+        return not_applicable(f"{driver} has no 10.0.2.2 that is known to be the machine")
+    return Prediction(NO_ANSWER, f"the script of engine {facts.engine}: --disable-host-loopback")
+
+
+@rule("M29.words", source=SCRIPT)
+@needs_daemon
+def words(facts: Facts) -> Prediction:
+    """RootlessKit's options, in the alphabet's order, but for those of other rules (WORDS)."""
+    if not engine_at_least(facts, "20.10") or engine_at_least(facts, "29"):
+        return not_applicable(f"not known of the script of engine {facts.engine}")
+    return Prediction(WORDS, f"the script of engine {facts.engine}")

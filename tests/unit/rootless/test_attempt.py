@@ -132,7 +132,7 @@ def guest(facts: Facts, *results: Result) -> Guest:
 
 TOO_SLOW = "failed to start containerd: timeout waiting for containerd to start"
 SILENT = Result(("start",), 1, TOO_SLOW, "", 1.0)
-SLOW = replace(SILENT, stdout=f'level=info msg="{attempt.AT_WORK}"\n{SILENT.stdout}')
+SLOW = replace(SILENT, stdout=f'level=info msg="starting containerd"\n{SILENT.stdout}')
 STARTED = Result(("start",), 0, "the daemon answers", "", 1.0)
 
 

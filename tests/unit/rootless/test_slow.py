@@ -39,6 +39,12 @@ def test_a_containerd_that_was_late(lines: tuple[str, ...], late: bool) -> None:
     assert slow.late_containerd("\n".join(lines)) is late
 
 
+def test_a_containerd_that_never_said_a_word_is_not_slow() -> None:
+    working = 'level=info msg="starting containerd" revision=1\n'
+    assert slow.slow_starts(LATE) == 0
+    assert slow.slow_starts(working + LATE) == slow.slow_starts(SYSTEMS) == 1
+
+
 class Saying:
     """A session in which every command fails with these words."""
 

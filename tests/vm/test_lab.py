@@ -90,6 +90,7 @@ def test_a_killed_guest_is_the_test_beds_fault(own_lab: Lab, own_distro: Distro)
         guest.reboot()
 
 
+@pytest.mark.nightly  # fills a disk and the memory: minutes
 def test_a_guest_that_lacks_something_is_told(own_lab: Lab, own_distro: Distro) -> None:
     guest = own_lab.guest(CELL, own_distro, "booted")
     guest.root.sh(

@@ -86,21 +86,20 @@ def without_linger(facts: Facts) -> Prediction:
     return _after_boot(facts, lingering=False)
 
 
-@rule("M18.as_root", source="dockerd-rootless.sh")
-@needs_daemon
-def as_root(facts: Facts) -> Prediction:
-    """dockerd-rootless.sh run by root: the last thing it prints, and its exit status."""
-    if not engine_at_least(facts, "20.10.6"):
-        return not_applicable(f"the script of engine {facts.engine} does not look who runs it")
-    return Prediction("This script must be executed as a non-privileged user, exit 1",
-                      f"the script of engine {facts.engine}")
+def _script_refuses(key: str, since: str, said: str, observe: str) -> None:
+    def predict(facts: Facts) -> Prediction:
+        because = f"the script of engine {facts.engine}"
+        if not engine_at_least(facts, since):
+            return not_applicable(f"{because} does not look; that of {since} does")
+        return Prediction(f"{said}, exit 1", because)
+
+    predict.__doc__ = f"{observe}: the last thing it prints, and its exit status."
+    rule(key, source="dockerd-rootless.sh")(needs_daemon(predict))
 
 
-@rule("M18.no_runtime_directory", source="dockerd-rootless.sh")
-@needs_daemon
-def no_runtime_directory(facts: Facts) -> Prediction:
-    """The same of the user, with XDG_RUNTIME_DIR unset."""
-    if not engine_at_least(facts, "20.10.10"):
-        return not_applicable(f"the script of engine {facts.engine} takes none for one")
-    return Prediction("XDG_RUNTIME_DIR needs to be set and writable, exit 1",
-                      f"the script of engine {facts.engine}")
+_script_refuses("M18.as_root", "20.10.6",
+                "This script must be executed as a non-privileged user",
+                "dockerd-rootless.sh run by root")  # fmt: skip
+_script_refuses("M18.no_runtime_directory", "20.10.10",
+                "XDG_RUNTIME_DIR needs to be set and writable",
+                "dockerd-rootless.sh run by the user, with XDG_RUNTIME_DIR unset")  # fmt: skip

@@ -24,17 +24,15 @@ import socket, sys, threading
 
 hello, port, near, far = sys.argv[1:]
 
-def greet(address):
-    listener = socket.socket()
-    listener.bind((address, int(port)))
-    listener.listen()
+def greet(listener):
     while True:
         connection, _ = listener.accept()
         connection.sendall(hello.encode() + b"\\n")
         connection.close()
 
 for address in ("127.0.0.1", near):
-    threading.Thread(target=greet, args=(address,), daemon=True).start()
+    listener = socket.create_server((address, int(port)))
+    threading.Thread(target=greet, args=(listener,), daemon=True).start()
 names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 names.bind((near, 53))
 print("up", flush=True)
@@ -55,7 +53,7 @@ rm -f /etc/resolv.conf && echo "nameserver $1" > /etc/resolv.conf
 
 def heard(docker: Docker, address: str) -> tuple[str, Result]:
     """Whether a container hears the machine's word at *address*."""
-    asked = docker.run(engine.IMAGE, "nc", "-w", "5", address, PORT, check=False)
+    asked = docker.run(engine.IMAGE, "nc", "-w", "20", address, PORT, check=False)
     return ("answers" if asked.stdout.strip() == HELLO else NO_ANSWER), asked
 
 
@@ -66,6 +64,10 @@ def test_outward(guest: Guest, docker: Docker, decide: Decider) -> None:
     cable.lay(guest)
     guest.root.sh(LISTEN, SERVER, HELLO, PORT, cable.NEAR, cable.FAR)
     guest.wait_until(lambda: "up" in guest.root.read(LOG), "the listeners", 15)
+    # The control: on the machine itself its loopback answers.
+    guest.wait_until(lambda: HELLO in guest.user.run(
+        "busybox", "nc", "-w", "20", "127.0.0.1", PORT, check=False
+    ).stdout, "the word on the loopback", 30)  # fmt: skip
     decide("M29.traffic", *heard(docker, cable.NEAR))
     decide("M29.host_loopback", *heard(docker, MACHINE))
 

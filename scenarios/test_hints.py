@@ -109,6 +109,7 @@ def test_lasting(guest: Guest, distro: Distro, decide: Decider) -> None:
 
 
 @pytest.mark.boot
+@pytest.mark.nightly
 @pytest.mark.state("prepared")
 @pytest.mark.claims("P16.lasting_file", "M28.lasting_file")
 def test_file_lasting(guest: Guest, distro: Distro, decide: Decider) -> None:

@@ -80,7 +80,8 @@ def test_a_daemon_that_is_at_work_may_yet_come(
 JOURNAL = """
 case "$*" in
     *" USER_UNIT="*) echo "docker.service: Scheduled restart job, restart counter is at 1.";;
-    *) echo "failed to start containerd: timeout waiting for containerd to start"; echo "$UP";;
+    *) echo "$SAID"
+       echo "failed to start containerd: timeout waiting for containerd to start"; echo "$UP";;
 esac
 """
 
@@ -91,6 +92,9 @@ def test_a_containerd_that_was_late_is_no_fault_of_the_daemon(
     """Nor of the next one, which came up, and is late with something else."""
     programs("journalctl", JOURNAL)
     programs("pgrep", "true")
+    with pytest.raises(GuestRefusal, match="timeout waiting for containerd"):
+        engine.wait_for_daemon(slow(idle=True))  # one that has never said a word
+    monkeypatch.setenv("SAID", 'msg="starting containerd"')
     with pytest.raises(TestbedError, match="containerd was not up"):
         engine.wait_for_daemon(slow(idle=True))
     monkeypatch.setenv("UP", "API listen on /run/user/1000/docker.sock")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 from collections.abc import Generator
 from datetime import date
@@ -17,7 +18,7 @@ from harness.matrix import Cell
 from harness.paths import cache, project, runs
 from harness.results import terminal
 from harness.results.known_issues import KnownIssue, load_known_issues
-from harness.results.ledger import load_ledger
+from harness.results.ledger import Claim, load_ledger
 from harness.results.model import Row
 from harness.results.run import CellInfo, ImageInfo
 from harness.results.summary import EXIT_TESTBED
@@ -72,9 +73,15 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[JUNIT] = junit.by_default(config, Path(run_dir), project() / "scenarios")
 
 
+@functools.cache  # who edits it meanwhile means the next run
+def _claims() -> dict[str, Claim]:
+    return load_ledger(LEDGER)
+
+
+@functools.cache
 def _known_issues() -> tuple[KnownIssue, ...]:
     """Those of the project.  Raises UsageError where they or the ledger are broken."""
-    return load_known_issues(KNOWN, claims=load_ledger(LEDGER))
+    return load_known_issues(KNOWN, claims=_claims())
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -283,11 +290,9 @@ def pytest_terminal_summary(config: pytest.Config) -> None:
     controlled = config.stash.get(RUN, None)
     if controlled is None or controlled.store is None:
         return
-    claims = load_ledger(LEDGER)
     terminal.render(
-        terminal.make_console(), controlled.store.run, claims=claims,
-        issues=load_known_issues(KNOWN, claims=claims), today=date.today(),
-        directory=str(controlled.directory),
+        terminal.make_console(), controlled.store.run, claims=_claims(),
+        issues=_known_issues(), today=date.today(), directory=str(controlled.directory),
     )  # fmt: skip
 
 

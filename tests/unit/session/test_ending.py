@@ -167,3 +167,13 @@ def test_what_breaks_after_a_scenario_is_the_test_bed_s(tmp_path: Path) -> None:
     (row,) = broken(stored)
     assert (row.cell, row.note) == (CELL, "QEMU does not end")
     assert row.log == "logs/debian-12_x86_64/console.log", "in the run's directory"
+
+
+def test_a_ledger_that_is_edited_meanwhile_is_the_next_run_s(tmp_path: Path) -> None:
+    edited = "import harness.plugin as p; p.LEDGER = p.KNOWN = p.project() / 'README.md'; "
+    blind = "suspects.find = lambda *_: ()"
+    result, stored = run(tmp_path, "raise GuestRefusal('no')", blind, first=edited + REFUSES)
+    assert "Traceback" not in result.stdout + result.stderr
+    assert "not valid TOML" not in result.stdout + result.stderr
+    assert start(stored).verdict is Verdict.VIOLATED
+    assert "violated  M18.start" in result.stdout

@@ -112,7 +112,7 @@ def _pattern(entry: Mapping[str, Any], complain: Complain) -> str:
     try:
         if pattern and re.search(pattern, ""):
             complain("pattern", f"{pattern!r} matches empty text, so it would excuse any failure")
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         complain("pattern", f"{pattern!r} is not a regular expression: {error}")
     return pattern
 

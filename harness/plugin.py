@@ -63,7 +63,7 @@ def pytest_configure(config: pytest.Config) -> None:
         end_as_ctrl_c()  # or a build would be left half done and running
     else:
         run_id = runs_module.new_id()
-        run_dir = str(Path(config.getoption("--run-dir") or runs() / run_id).absolute())
+        run_dir = str(runs(config.getoption("--run-dir") or runs() / run_id))
         start = reproduce.prefix(sys.argv[0])
     config.stash[SESSION] = Session(config, run_id, Path(run_dir), start)
     if worker is None:

@@ -28,8 +28,9 @@ from harness.results.terminal import make_console, one_line, printable
 from harness.rootless import bugs
 from harness.rootless.bugs.documented import facts_of
 from harness.rootless.bugs.model import CANNOT, NOT_REPRODUCED, REPRODUCED
-from harness.rootless.housekeeping import SHELLS
-from harness.rootless.lab import Lab, Options
+from harness.rootless.housekeeping import SHELLS, passing
+from harness.rootless.lab import Lab
+from harness.rootless.machines import Options
 
 STYLES = {REPRODUCED: "bold red", NOT_REPRODUCED: "green", CANNOT: "yellow", "not known": "dim"}
 UNKNOWN = "not known"
@@ -131,11 +132,11 @@ def reproduce(
     place = cache(cache_dir)
     run_id = new_id()
     end_as_ctrl_c()
-    lab = Lab(Options(
+    options = Options(
         cache=place, run_id=run_id, run_dir=place.root / SHELLS / run_id, uri=libvirt_uri,
         accel=accel, progress=say,
-    ))  # fmt: skip
-    with _one_guest_at_a_time(lab, chosen) as give:
+    )  # fmt: skip
+    with passing(options) as lab, _one_guest_at_a_time(lab, chosen) as give:
         report = bugs.reproduce(entry, chosen, give, say)
     _print(report, chosen, verbose)
     return 0 if report.verdict == REPRODUCED else FINDING
@@ -143,9 +144,7 @@ def reproduce(
 
 @contextlib.contextmanager
 def _one_guest_at_a_time(lab: Lab, cell: Cell) -> Iterator[Any]:
-    with contextlib.ExitStack() as everything, contextlib.ExitStack() as stack:
-        everything.callback(lab.leases.reap, run=lab.options.run_id)
-        everything.callback(lab.close)
+    with contextlib.ExitStack() as stack:
 
         def give(state: str) -> Guest:
             stack.close()

@@ -17,8 +17,8 @@ from harness.errors import HarnessError, TestbedError, UsageError
 from harness.matrix import Cell
 from harness.paths import cache, project, runs
 from harness.results import terminal
-from harness.results.known_issues import KnownIssue, load_known_issues
-from harness.results.ledger import Claim, load_ledger
+from harness.results.known_issues import KNOWN, KnownIssue, load_known_issues
+from harness.results.ledger import LEDGER, Claim, load_ledger
 from harness.results.model import Row
 from harness.results.run import CellInfo, ImageInfo
 from harness.results.summary import EXIT_TESTBED
@@ -43,8 +43,6 @@ from harness.session.fixtures import (  # noqa: F401
 
 RUN = pytest.StashKey[runs_module.ControlledRun]()
 JUNIT = pytest.StashKey[bool]()
-LEDGER = project() / "scenarios" / "claims.toml"
-KNOWN = project() / "scenarios" / "known_issues.toml"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -11,13 +11,12 @@ import click
 from rich.console import Console
 
 from harness.commands.stored import find_run
-from harness.paths import project
 from harness.results import terminal
 from harness.results.compare import compare as compared
 from harness.results.compare import render_comparison
 from harness.results.html import render_html
-from harness.results.known_issues import KnownIssue, load_known_issues
-from harness.results.ledger import Claim, load_ledger
+from harness.results.known_issues import KNOWN, KnownIssue, load_known_issues
+from harness.results.ledger import LEDGER, Claim, load_ledger
 from harness.results.run import Run
 from harness.results.store import load_run
 
@@ -78,9 +77,8 @@ def _render(console: Console, stored: Run, where: Path, *, wrap: bool) -> None:
 
 
 def _documents() -> tuple[dict[str, Claim], tuple[KnownIssue, ...]]:
-    scenarios = project() / "scenarios"
-    claims = load_ledger(scenarios / "claims.toml")
-    return claims, load_known_issues(scenarios / "known_issues.toml", claims=claims)
+    claims = load_ledger(LEDGER)
+    return claims, load_known_issues(KNOWN, claims=claims)
 
 
 def _directory(where: Path) -> str:

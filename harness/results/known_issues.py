@@ -12,10 +12,12 @@ from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+from harness.paths import project
 from harness.results.model import Value
 from harness.results.tables import Complain, Problems, read_toml, text
 from harness.results.versions import in_range
 
+KNOWN = project() / "scenarios" / "known_issues.toml"
 _REQUIRED = ("id", "claim", "cells", "pattern", "summary", "review", "cause")
 _OPTIONAL = ("aspect", "engine", "link")
 

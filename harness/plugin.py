@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 from collections.abc import Generator
 from datetime import date
@@ -12,12 +13,11 @@ from typing import Any
 import pytest
 
 from harness.commands.face import end_as_ctrl_c
-from harness.errors import HarnessError, TestbedError, UsageError
+from harness.errors import GuestRefusal, HarnessError, TestbedError, UsageError
 from harness.matrix import Cell
 from harness.paths import cache, project, runs
 from harness.results import terminal
-from harness.results.known_issues import KnownIssue, load_known_issues
-from harness.results.ledger import load_ledger
+from harness.results.known_issues import documents
 from harness.results.model import Row
 from harness.results.run import CellInfo, ImageInfo
 from harness.results.summary import EXIT_TESTBED
@@ -42,8 +42,6 @@ from harness.session.fixtures import (  # noqa: F401
 
 RUN = pytest.StashKey[runs_module.ControlledRun]()
 JUNIT = pytest.StashKey[bool]()
-LEDGER = project() / "scenarios" / "claims.toml"
-KNOWN = project() / "scenarios" / "known_issues.toml"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -62,7 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
         end_as_ctrl_c()  # or a build would be left half done and running
     else:
         run_id = runs_module.new_id()
-        run_dir = str(Path(config.getoption("--run-dir") or runs() / run_id).absolute())
+        run_dir = str(runs(config.getoption("--run-dir") or runs() / run_id))
         start = reproduce.prefix(sys.argv[0])
     config.stash[SESSION] = Session(config, run_id, Path(run_dir), start)
     if worker is None:
@@ -72,9 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[JUNIT] = junit.by_default(config, Path(run_dir), project() / "scenarios")
 
 
-def _known_issues() -> tuple[KnownIssue, ...]:
-    """Those of the project.  Raises UsageError where they or the ledger are broken."""
-    return load_known_issues(KNOWN, claims=load_ledger(LEDGER))
+_documents = functools.cache(documents)  # who edits them meanwhile means the next run
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -96,7 +92,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         worker = _worker(config) is not None
         if not worker:
             end_as_ctrl_c()  # fixtures are torn down, guests end
-            _known_issues()
+            _documents()
         beforehand.check(config, worker=worker)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
@@ -147,13 +143,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if not isinstance(cell, Cell):  # pytest's own word for an empty set of parameters
         rows = options.selected(item.config)
         pytest.skip("; ".join(f"{row.cell} is {row.status}: {row.reason}" for row in rows))
-    item.stash[DECIDER] = Decider(context(item, cell, _known_issues()))
+    item.stash[DECIDER] = Decider(context(item, cell, _documents()[1]))
     item.stash[FAILED] = False
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-    result = yield
+    try:
+        result = yield
+    except GuestRefusal as refusal:
+        # An answer of the guest is not asked for again, whatever it came of: --only-rerun goes
+        # through the causes.
+        raise refusal from None
     decider = pyfuncitem.stash.get(DECIDER, None)
     if decider is not None:
         left = decider.undecided()
@@ -270,7 +271,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if controlled is not None and controlled.store is not None:
         session.exitstatus = end(
             config, config.stash[SESSION], controlled, controlled.store, int(exitstatus),
-            _known_issues,
+            _documents()[1],
         )  # fmt: skip
         return
     if SESSION in config.stash:
@@ -283,11 +284,10 @@ def pytest_terminal_summary(config: pytest.Config) -> None:
     controlled = config.stash.get(RUN, None)
     if controlled is None or controlled.store is None:
         return
-    claims = load_ledger(LEDGER)
+    claims, issues = _documents()
     terminal.render(
-        terminal.make_console(), controlled.store.run, claims=claims,
-        issues=load_known_issues(KNOWN, claims=claims), today=date.today(),
-        directory=str(controlled.directory),
+        terminal.make_console(), controlled.store.run, claims=claims, issues=issues,
+        today=date.today(), directory=str(controlled.directory),
     )  # fmt: skip
 
 

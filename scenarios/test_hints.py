@@ -56,7 +56,7 @@ def cure(guest: Guest, distro: Distro, hint: str) -> str:
     """Run a documented remedy as root, to the letter."""
     return "\n".join(
         guest.root.run("sh", "-c", line, check=False).transcript
-        for line in distro.hint(hint).commands
+        for line in distro.hint(hint).commands_for(guest.access.user)
     )
 
 

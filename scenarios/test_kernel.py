@@ -25,7 +25,7 @@ def turn(guest: Guest, knob: str, value: str) -> None:
 
 def cure(guest: Guest, distro: Distro, hint: str) -> str:
     """Run a documented remedy as root, to the letter."""
-    commands = distro.hint(hint).commands
+    commands = distro.hint(hint).commands_for(guest.access.user)
     return "\n".join(guest.root.run("sh", "-c", line).transcript for line in commands)
 
 

@@ -94,7 +94,8 @@ def _fetch(guest: Guest, port: int) -> Result:
 
 def remedy(guest: Guest, distro: Distro, name: str) -> str:
     """Run the documented remedy *name* as root, to the letter."""
-    results = [guest.root.run("sh", "-c", command) for command in distro.hint(name).commands]
+    commands = distro.hint(name).commands_for(guest.access.user)
+    results = [guest.root.run("sh", "-c", command) for command in commands]
     return "\n".join(result.transcript for result in results)
 
 

@@ -28,7 +28,9 @@ from harness.image.seed import USER
 from harness.matrix import Cell
 from harness.paths import cache, runs
 from harness.rootless import ladder
-from harness.rootless.lab import Lab, Options
+from harness.rootless.housekeeping import passing
+from harness.rootless.lab import Lab
+from harness.rootless.machines import Options
 from harness.session.run import new_id
 from tools.bare import Bare, fresh_overlay, monitor, prepare, running_after
 
@@ -71,9 +73,8 @@ def libvirt_share(rounds: int, lab: Lab, cell: Cell) -> list[float]:
 def measure(cell: Cell, rounds: int, boots: int, scratch: Path) -> dict[str, list[float]]:
     """Every figure, as lists of seconds."""
     distro = registry.of(cell)
-    lab = Lab(Options(cache(), new_id(), scratch, progress=tell))
     figures: dict[str, list[float]] = {}
-    try:
+    with passing(Options(cache(), new_id(), scratch, progress=tell)) as lab:
         image = lab.image(cell, distro)
         for state in ladder.STATES:  # made, and read once, before anything is timed
             guest = lab.guest(cell, distro, state)
@@ -138,8 +139,6 @@ def measure(cell: Cell, rounds: int, boots: int, scratch: Path) -> dict[str, lis
         figures["bare QEMU -incoming, OpenSSH"] = rounds_of(rounds, "bare -incoming", incoming)
         figures["bare QEMU -loadvm, OpenSSH"] = rounds_of(rounds, "bare -loadvm", loadvm)
         figures["bare QEMU -incoming, until it runs"] = rounds_of(rounds, "bare resume", resume)
-    finally:
-        lab.close()
     return figures
 
 
@@ -188,16 +187,13 @@ def climb_once(cell: Cell, scratch: Path) -> float:
     empty = scratch / "cache"
     (empty / "images").parent.mkdir(parents=True)
     (empty / "images").symlink_to(cache().images)
-    lab = Lab(Options(cache(empty), new_id(), scratch, progress=tell))
-    try:
+    with passing(Options(cache(empty), new_id(), scratch, progress=tell)) as lab:
         lab.image(cell, distro)
         started = time.monotonic()
         guest = lab.guest(cell, distro, "daemon")
         guest.user.run("true")
         seconds = time.monotonic() - started
         guest.end()
-    finally:
-        lab.close()
     return seconds
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from harness.commands.common import number
 from harness.commands.stored import Probed, probed_in_runs, probed_in_states, stored_runs
 from harness.guest.facts import Facts
 from harness.results.model import Value, Verdict
@@ -50,13 +51,13 @@ class Survey:
             console.print("no stored run or saved state has facts: run something, then ask again")
             return
         console.print(Text(
-            f"facts of {_number(len(self.cells), 'cell')} ({', '.join(self.cells)}), from "
-            f"{_number(self.runs, 'run')} and {_number(self.states, 'saved state')}"
+            f"facts of {number(len(self.cells), 'cell')} ({', '.join(self.cells)}), from "
+            f"{number(self.runs, 'run')} and {number(self.states, 'saved state')}"
         ), soft_wrap=True)  # fmt: skip
         if len(self.cells) == 1:
             console.print("there is only one cell: what depends on the release, the architecture "
                           "or the engine has one value")  # fmt: skip
-        console.print(f"{len(self.of('both'))} of {_number(len(self.found), 'rule')} "
+        console.print(f"{len(self.of('both'))} of {number(len(self.found), 'rule')} "
                       f"predicted more than one value")  # fmt: skip
         for kind, title in (
             ("one", "one value only; missing"),
@@ -116,7 +117,3 @@ def _decided(stored: Sequence[Run]) -> dict[str, list[Value]]:
             if row.verdict not in nothing and row.expected is not None:
                 expected.setdefault(row.rule, []).append(row.expected)
     return expected
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.text import Text
 
 from harness.commands.common import (
@@ -24,15 +23,17 @@ from harness.errors import UsageError
 from harness.guest.guest import Guest
 from harness.matrix import Cell, Support
 from harness.paths import cache
-from harness.results.terminal import make_console, one_line, printable
+from harness.results.terminal import fields, make_console, one_line, printable
 from harness.rootless import bugs
 from harness.rootless.bugs.documented import facts_of
 from harness.rootless.bugs.model import CANNOT, NOT_REPRODUCED, REPRODUCED
-from harness.rootless.housekeeping import SHELLS
-from harness.rootless.lab import Lab, Options
+from harness.rootless.housekeeping import SHELLS, passing
+from harness.rootless.lab import Lab
+from harness.rootless.machines import Options
 
 STYLES = {REPRODUCED: "bold red", NOT_REPRODUCED: "green", CANNOT: "yellow", "not known": "dim"}
 UNKNOWN = "not known"
+WIDTH = 18  # of the names beside which its fields are
 SHORT = {REPRODUCED: "shows", NOT_REPRODUCED: "does no harm", CANNOT: "cannot be shown",
          UNKNOWN: UNKNOWN}
 LISTED = {REPRODUCED: "shows_on", NOT_REPRODUCED: "harmless_on", CANNOT: "not_to_be_had_on",
@@ -70,7 +71,7 @@ def list_(as_json: bool) -> None:
         entry = bugs.find(name)
         console.print(Text.assemble((name, "bold"), f"  {entry.tracker}, {entry.seen_on}"),
                       soft_wrap=True)  # fmt: skip
-        _fields(console, summary=entry.summary, cause=entry.cause, symptom=entry.symptom,
+        fields(console, WIDTH, summary=entry.summary, cause=entry.cause, symptom=entry.symptom,
                 **_summed_up(forecast))  # fmt: skip
     console.print(f"{len(everywhere)} bugs; harness bug reproduce NAME shows one on a guest")
 
@@ -87,7 +88,7 @@ def show(name: str) -> None:
     entry = bugs.find(name)
     console = make_console()
     console.print(Text.assemble((entry.name, "bold"), f"  {entry.summary}"), soft_wrap=True)
-    _fields(console, tracker=f"{entry.tracker}: {entry.url}", seen_on=entry.seen_on,
+    fields(console, WIDTH, tracker=f"{entry.tracker}: {entry.url}", seen_on=entry.seen_on,
             cause=entry.cause, symptom=entry.symptom, trait=entry.trait,
             starts_from=f"state {entry.state}", cured_by=entry.cured_by)  # fmt: skip
     console.print("  by the documented traits, on")
@@ -131,11 +132,11 @@ def reproduce(
     place = cache(cache_dir)
     run_id = new_id()
     end_as_ctrl_c()
-    lab = Lab(Options(
+    options = Options(
         cache=place, run_id=run_id, run_dir=place.root / SHELLS / run_id, uri=libvirt_uri,
         accel=accel, progress=say,
-    ))  # fmt: skip
-    with _one_guest_at_a_time(lab, chosen) as give:
+    )  # fmt: skip
+    with passing(options) as lab, _one_guest_at_a_time(lab, chosen) as give:
         report = bugs.reproduce(entry, chosen, give, say)
     _print(report, chosen, verbose)
     return 0 if report.verdict == REPRODUCED else FINDING
@@ -143,9 +144,7 @@ def reproduce(
 
 @contextlib.contextmanager
 def _one_guest_at_a_time(lab: Lab, cell: Cell) -> Iterator[Any]:
-    with contextlib.ExitStack() as everything, contextlib.ExitStack() as stack:
-        everything.callback(lab.leases.reap, run=lab.options.run_id)
-        everything.callback(lab.close)
+    with contextlib.ExitStack() as stack:
 
         def give(state: str) -> Guest:
             stack.close()
@@ -209,12 +208,12 @@ def _print(report: bugs.Report, cell: Cell, verbose: bool) -> None:
         console.print(Text(printable(report.transcript)), soft_wrap=True)
     console.print(Text.assemble((entry.name, "bold"), f"  {entry.tracker}  {entry.summary}"),
                   soft_wrap=True)  # fmt: skip
-    _fields(console, cell=cell.id, trait=entry.trait)
+    fields(console, WIDTH, cell=cell.id, trait=entry.trait)
     for step in report.steps:
         said = step.symptom or ("no symptom" if step.healthy else f"fails: {step.last_line}")
-        _fields(console, **{step.name: _clipped(one_line(said))})
+        fields(console, WIDTH, **{step.name: _clipped(one_line(said))})
     if report.steps and report.steps[-1].name == "cured":
-        _fields(console, cured_by=entry.cured_by)
+        fields(console, WIDTH, cured_by=entry.cured_by)
     if report.verdict != REPRODUCED and report.steps and not verbose:
         console.print(Text(printable(report.steps[-1].said[-1500:])), soft_wrap=True)
     reason = f": {report.reason}" if report.reason else ""
@@ -225,11 +224,3 @@ def _print(report: bugs.Report, cell: Cell, verbose: bool) -> None:
 def _clipped(line: str) -> str:
     """runc tells all that it asked for, and only then why not: the middle can go."""
     return line if len(line) < 400 else f"{line[:240].rstrip()} ... {line[-120:].lstrip()}"
-
-
-def _fields(console: Console, **fields: str) -> None:
-    for name, text in fields.items():
-        lines = Text(one_line(text)).wrap(console, max(40, console.width - 21))
-        for number, line in enumerate(lines):
-            label = name.replace("_", " ") if number == 0 else ""
-            console.print(Text(f"  {label:17}  ") + line)

@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from harness.commands.common import ago, cache_option, size_of
+from harness.commands.common import ago, cache_option, number, size_of
 from harness.commands.image import scan, size
 from harness.errors import UsageError
 from harness.hypervisor.leases import Lease, Leases
@@ -113,9 +113,9 @@ def clear(place: Cache, states: bool, images: bool, everything: bool) -> None:
     if not (states or images or everything):
         raise UsageError("say what to clear: --states, --images or --all")
     gone, left = housekeeping.clear_states(place)
-    click.echo(f"removed {_number(len(gone), 'state')}")
+    click.echo(f"removed {number(len(gone), 'state')}")
     if left:
-        click.echo(f"kept {_number(len(left), 'state')} that running guests use")
+        click.echo(f"kept {number(len(left), 'state')} that running guests use")
     if images or everything:
         _clear_images(place)
     if everything:
@@ -133,7 +133,7 @@ def _clear_images(place: Cache) -> None:
         remove(entry)
         click.echo(f"removed the image of {entry.cell}")
     if gone := cached.evict(place.twins, 0.0):
-        click.echo(f"removed the packages of {_number(len(gone), 'twin')}")
+        click.echo(f"removed the packages of {number(len(gone), 'twin')}")
     for folder, damaged, _ in scan(place):
         if damaged is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -203,7 +203,3 @@ def _condition(lease: Lease) -> tuple[str, str]:
     if lease.kept:
         return "cyan", "kept"
     return ("green", "in use") if lease.owner_alive else ("yellow", "orphan")
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -15,14 +15,12 @@ from rich.text import Text
 from harness.commands import bothways
 from harness.commands.common import cache_option
 from harness.errors import UsageError
-from harness.paths import project, runs
+from harness.paths import runs
 from harness.results.grid import short
-from harness.results.ledger import TITLES, Claim, claim_order, coverage, load_ledger
-from harness.results.terminal import make_console, one_line
+from harness.results.ledger import LEDGER, TITLES, Claim, claim_order, coverage, load_ledger
+from harness.results.terminal import fields, make_console
 from harness.rootless import expectations
 from harness.rootless.expectations.model import RULES, Rule
-
-LEDGER = project() / "scenarios" / "claims.toml"
 
 
 @click.command()
@@ -143,13 +141,3 @@ def _one(console: Console, claim: Claim, scenarios: Sequence[str]) -> None:
         fields(console, scenario=node)
     if not scenarios:
         fields(console, scenario="none")
-
-
-def fields(console: Console, **fields: str) -> None:
-    """Wrapped under each other beside their names."""
-    for name, text in fields.items():
-        if not text:
-            continue
-        lines = Text(one_line(text)).wrap(console, max(40, console.width - 14))
-        for number, line in enumerate(lines):
-            console.print(Text(f"  {name if number == 0 else '':11} ") + line)

@@ -103,3 +103,8 @@ def ago(seconds: float) -> str:
         if seconds >= 2 * factor:
             return f"{seconds / factor:.0f} {unit}"
     return f"{max(0.0, seconds) / 60:.0f} min"
+
+
+def number(count: int, what: str) -> str:
+    """``1 state``, ``2 states``."""
+    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -11,17 +11,17 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from harness.commands.claims import LEDGER, fields, find, observe
+from harness.commands.claims import find, observe
 from harness.commands.common import cache_option, one_cell
 from harness.commands.stored import Probed, day, probed_in_runs, probed_in_states, stored_runs
 from harness.distros import registry
 from harness.matrix import Cell
 from harness.paths import runs
 from harness.results.grid import STYLES, short
-from harness.results.ledger import Claim, load_ledger
+from harness.results.ledger import LEDGER, Claim, load_ledger
 from harness.results.model import Row, Verdict
 from harness.results.run import Run
-from harness.results.terminal import make_console, one_line
+from harness.results.terminal import fields, make_console, one_line
 from harness.rootless import traits
 from harness.rootless.expectations import derive
 from harness.rootless.expectations.model import Prediction, Rule

@@ -115,11 +115,10 @@ def export(cell: str, output: Path, form: str, force: bool, cache_dir: str | Non
     chosen = one_cell(cell, cache_dir=cache_dir)
     if output.exists() and not force:
         raise UsageError(f"{output} exists already", hint="write over it with --force")
+    made_by = _recipe(chosen)
+    bootable.check(made_by.cell(chosen.arch))
     end_as_ctrl_c()
-    made = store.ensure(
-        _recipe(chosen), chosen.arch, cache(cache_dir).images, say,
-        verify=True,
-    )  # fmt: skip
+    made = store.ensure(made_by, chosen.arch, cache(cache_dir).images, say, verify=True)
     bootable.export(made, output.absolute(), form, say)
     click.echo(str(output))
 

@@ -11,13 +11,11 @@ import click
 from rich.console import Console
 
 from harness.commands.stored import find_run
-from harness.paths import project
 from harness.results import terminal
 from harness.results.compare import compare as compared
 from harness.results.compare import render_comparison
 from harness.results.html import render_html
-from harness.results.known_issues import KnownIssue, load_known_issues
-from harness.results.ledger import Claim, load_ledger
+from harness.results.known_issues import documents
 from harness.results.run import Run
 from harness.results.store import load_run
 
@@ -52,7 +50,7 @@ def report(run: str | None, svg: Path | None, page: Path | None) -> None:
 
 
 def _write_html(file: Path, stored: Run, where: Path) -> None:
-    claims, issues = _documents()
+    claims, issues = documents()
     file.write_text(
         render_html(stored, claims=claims, issues=issues, today=date.today(),
                     directory=_directory(where)), encoding="utf-8",
@@ -70,17 +68,11 @@ def _write_svg(file: Path, stored: Run, where: Path) -> None:
 
 
 def _render(console: Console, stored: Run, where: Path, *, wrap: bool) -> None:
-    claims, issues = _documents()
+    claims, issues = documents()
     terminal.render(
         console, stored, claims=claims, issues=issues, wrap=wrap, today=date.today(),
         directory=_directory(where),
     )  # fmt: skip
-
-
-def _documents() -> tuple[dict[str, Claim], tuple[KnownIssue, ...]]:
-    scenarios = project() / "scenarios"
-    claims = load_ledger(scenarios / "claims.toml")
-    return claims, load_known_issues(scenarios / "known_issues.toml", claims=claims)
 
 
 def _directory(where: Path) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import click
 
@@ -18,9 +17,9 @@ from harness.errors import GuestRefusal, TestbedError
 from harness.guest.guest import Guest
 from harness.image.choose import CHOICES
 from harness.paths import cache
-from harness.rootless.housekeeping import SHELLS
-from harness.rootless.lab import Lab, Options
+from harness.rootless.housekeeping import SHELLS, passing
 from harness.rootless.ladder import STATES
+from harness.rootless.machines import Options
 
 # The cheapest there are: under emulation the handshake is most of the time to a prompt.
 CHEAP = (
@@ -91,7 +90,9 @@ def shell(
     )  # fmt: skip
     _need_client()
     end_as_ctrl_c()
-    with _lab(options) as lab:
+    with passing(options) as lab:
+        for lease in lab.leases.reap():
+            say(f"ended {lease.name}, left behind by a process that died")
         try:
             guest = lab.guest(chosen, registry.of(chosen), state)
         except GuestRefusal as refusal:
@@ -106,18 +107,6 @@ def shell(
         if status == BROKEN:
             _why_lost(guest)
         return status
-
-
-@contextlib.contextmanager
-def _lab(options: Options) -> Iterator[Lab]:
-    lab = Lab(options)
-    for lease in lab.leases.reap():
-        say(f"ended {lease.name}, left behind by a process that died")
-    try:
-        yield lab
-    finally:
-        lab.close()
-        lab.leases.reap(run=options.run_id)
 
 
 def client(guest: Guest, user: str, command: Sequence[str]) -> list[str]:

@@ -84,20 +84,17 @@ def probe(
     Example:
       harness trait probe debian-12/x86_64 --state booted
     """
-    from harness.rootless.housekeeping import SHELLS
-    from harness.rootless.lab import Lab, Options
+    from harness.rootless.housekeeping import SHELLS, passing
+    from harness.rootless.machines import Options
     from harness.session.run import new_id
 
     chosen = one_cell(cell, cache_dir=cache_dir)
     place, name = cache(cache_dir), new_id()
     end_as_ctrl_c()
-    lab = Lab(Options(cache=place, run_id=name, run_dir=place.root / SHELLS / name,
-                      uri=libvirt_uri, accel=accel, progress=say))  # fmt: skip
-    try:
+    options = Options(cache=place, run_id=name, run_dir=place.root / SHELLS / name,
+                      uri=libvirt_uri, accel=accel, progress=say)  # fmt: skip
+    with passing(options) as lab:
         facts = lab.guest(chosen, registry.of(chosen), state).probe()
-    finally:
-        lab.close()
-        lab.leases.reap(run=name)
     documented = derive.declared(facts, registry.of(chosen).traits_of(chosen))
     rows = [
         {"trait": key, "probed": one.probe(facts), "documented": documented.get(key)}

@@ -61,22 +61,29 @@ def missing(arch: str) -> list[str]:
     return sorted(lacking)
 
 
-def export(image: Image, output: Path, form: str, progress: Progress) -> None:
-    """Write *image*, a built one, to *output* as a disk with partitions and boot loaders.
-
-    Raises :class:`UsageError` for an image that has boot loaders already or an architecture whose
-    loaders are not at hand, and :class:`TestbedError` where tools are missing or fail.
-    """
-    if image.kernel is None or image.initrd is None:
-        raise UsageError(f"{image.cell}: an upstream image is such a disk already: {image.path}")
-    arch = image.cell.partition("/")[2]
+def check(cell: str) -> None:
+    """Raise :class:`UsageError` for a *cell* of an architecture whose loaders are not at hand, and
+    :class:`TestbedError` where tools are missing: what can be said before an image is built."""
+    arch = cell.partition("/")[2]
     if arch not in ARCHES:
-        raise UsageError(f"{image.cell}: boot loaders are put in for {', '.join(ARCHES)} alone")
+        raise UsageError(f"{cell}: boot loaders are put in for {', '.join(ARCHES)} alone")
     if lacking := missing(arch):
         raise TestbedError(
             f"a disk with boot loaders needs {', '.join(lacking)}", hint="as root:",
             command=f"apt-get install {' '.join(lacking)}",
         )  # fmt: skip
+
+
+def export(image: Image, output: Path, form: str, progress: Progress) -> None:
+    """Write *image*, a built one, to *output* as a disk with partitions and boot loaders.
+
+    Raises :class:`UsageError` for an image that has boot loaders already, :class:`TestbedError`
+    where tools fail, and what :func:`check` does.
+    """
+    if image.kernel is None or image.initrd is None:
+        raise UsageError(f"{image.cell}: an upstream image is such a disk already: {image.path}")
+    check(image.cell)
+    arch = image.cell.partition("/")[2]
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=output.parent) as made:
         where = Path(made)

@@ -29,18 +29,15 @@ class Choice:
 MISSING = Standing("missing", "there is none")
 
 
-def choose(
-    wanted: str, standings: Mapping[str, Standing], *, may_fetch: bool = False
-) -> Choice:
+def choose(wanted: str, standings: Mapping[str, Standing]) -> Choice:
     """The source of an image.  ``auto`` takes upstream's, then a built one, then a twin.
 
-    Nothing is downloaded because it would be better: a source that is only ``fetchable`` is
-    taken if fetching was asked for (``may_fetch``), and by nobody's mere preference.
+    Nothing is downloaded because it would be better: that is ``harness image fetch``'s to do.
     """
     passed: list[str] = []
     for source in SOURCES if wanted == "auto" else (wanted,):
         standing = standings.get(source, MISSING)
-        if standing.state == "ready" or (standing.state == "fetchable" and may_fetch):
+        if standing.state == "ready":
             return Choice(source, "; ".join([standing.reason, *passed]))
         passed.append(f"{source}: {standing.reason}")
     return Choice("", "; ".join(passed))

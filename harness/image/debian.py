@@ -154,7 +154,7 @@ def _restore_xattrs(tar: Path, raw: Path, scratch: Path, log: Path) -> None:
 def _dump(raw: Path, path: str, target: Path, log: Path) -> None:
     process.run(["debugfs", "-R", f'dump "{path}" "{target}"', str(raw)], log)
     if not target.exists() or not target.stat().st_size:  # debugfs has one status for everything
-        raise TestbedError(f"the file system has no {path}", hint=f"the whole log is {log}")
+        raise TestbedError(f"the file system has no {path}")
 
 
 def _installed(status: str) -> Iterator[tuple[str, str]]:

@@ -156,6 +156,6 @@ def run(boot: Boot, disk: Path, log: Path) -> None:
     ], log)  # fmt: skip
     if DONE not in process.tail(log, 40):
         raise TestbedError("the packages could not be configured in an emulated machine",
-                           hint=f"the whole log is {log}", detail=process.tail(log))
+                           detail=process.tail(log))
     boot.kernel.unlink()
     boot.initramfs.unlink()

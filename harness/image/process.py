@@ -59,11 +59,8 @@ def run(command: Sequence[str], log: Path, env: Mapping[str, str] | None = None)
             _end(child)
             raise
     if status:
-        raise TestbedError(
-            f"{command[0]} failed with status {status}",
-            hint=f"the whole log is {log}",
-            detail=tail(log),
-        )
+        # Most callers delete the log with the directory they work in: whoever keeps it says so.
+        raise TestbedError(f"{command[0]} failed with status {status}", detail=tail(log))
 
 
 def tail(log: Path, lines: int = 15) -> str:

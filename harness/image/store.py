@@ -152,7 +152,9 @@ def locked(target: Path, progress: Progress, doing: str = "built") -> Iterator[N
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            pid = holder.read_text() if holder.exists() else "?"
+            pid = "?"
+            with suppress(OSError):  # it has just ended, or has not said yet
+                pid = holder.read_text()
             progress(f"waiting for the image being {doing} by PID {pid}…")
             lock.acquire(poll_interval=0.2)
     except PermissionError as exc:

@@ -29,20 +29,17 @@ done
 
 @dataclass(frozen=True)
 class Repository:
-    """Packages to install from.  ``url`` is a file: or http(s): URL; without ``key`` (a URL or a
-    path in the guest) its packages are not verified."""
+    """Packages to install from, which are not verified.  ``url`` is a file: or http(s): URL."""
 
     name: str
     url: str
-    key: str = ""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", self.name):
             raise UsageError(f"{self.name!r} is no name for a repository",
                              hint="lower-case letters, digits, dots, dashes")  # fmt: skip
-        for value in (self.url, self.key):
-            if not re.fullmatch(r"[\x21-\x7e]*", value) or not self.url:
-                raise UsageError(f"{value!r} is no URL of a repository")
+        if not re.fullmatch(r"[\x21-\x7e]+", self.url):
+            raise UsageError(f"{self.url!r} is no URL of a repository")
 
 
 @dataclass(frozen=True)

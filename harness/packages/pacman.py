@@ -78,11 +78,8 @@ class Pacman(Tool):
         return frozenset(re.split("[<>=]", word)[0] for word in listed if word != "None")
 
     def add_repository(self, repository: Repository) -> str:
-        level = "Required" if repository.key else "Optional TrustAll"
         path = f"{self._at}/etc/pacman.d/{repository.name}.conf"
-        self._root.write(path, f"[{repository.name}]\nSigLevel = {level}\n"
+        self._root.write(path, f"[{repository.name}]\nSigLevel = Optional TrustAll\n"
                                f"Server = {repository.url}\n")  # fmt: skip
-        if repository.key:
-            self._root.run("pacman-key", "--add", repository.key)
         self._root.sh(_INCLUDE, f"{self._at}/etc/pacman.conf", path)
         return path

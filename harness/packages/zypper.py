@@ -61,11 +61,7 @@ class Zypper(Rpm):
 
     def add_repository(self, repository: Repository) -> str:
         lines = [f"[{repository.name}]", f"name={repository.name}", f"baseurl={repository.url}",
-                 "enabled=1", "autorefresh=1", "type=rpm-md",
-                 f"gpgcheck={int(bool(repository.key))}"]  # fmt: skip
-        if repository.key:
-            key = repository.key
-            lines.append(f"gpgkey={f'file://{key}' if key.startswith('/') else key}")
+                 "enabled=1", "autorefresh=1", "type=rpm-md", "gpgcheck=0"]  # fmt: skip
         path = f"{self._at}/etc/zypp/repos.d/{repository.name}.repo"
         self._root.write(path, "\n".join(lines) + "\n")
         return path

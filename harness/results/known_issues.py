@@ -12,10 +12,13 @@ from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+from harness.paths import project
+from harness.results.ledger import LEDGER, Claim, load_ledger
 from harness.results.model import Value
 from harness.results.tables import Complain, Problems, read_toml, text
 from harness.results.versions import in_range
 
+KNOWN = project() / "scenarios" / "known_issues.toml"
 _REQUIRED = ("id", "claim", "cells", "pattern", "summary", "review", "cause")
 _OPTIONAL = ("aspect", "engine", "link")
 
@@ -99,6 +102,12 @@ def load_known_issues(path: Path, *, claims: Collection[str]) -> tuple[KnownIssu
     return tuple(issues)
 
 
+def documents() -> tuple[dict[str, Claim], tuple[KnownIssue, ...]]:
+    """The project's ledger and known issues.  Raises UsageError where one is broken."""
+    claims = load_ledger(LEDGER)
+    return claims, load_known_issues(KNOWN, claims=claims)
+
+
 def _globs(entry: Mapping[str, Any], complain: Complain) -> tuple[str, ...]:
     value = entry.get("cells")
     if not isinstance(value, list) or not value or not all(isinstance(v, str) and v for v in value):
@@ -112,7 +121,7 @@ def _pattern(entry: Mapping[str, Any], complain: Complain) -> str:
     try:
         if pattern and re.search(pattern, ""):
             complain("pattern", f"{pattern!r} matches empty text, so it would excuse any failure")
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         complain("pattern", f"{pattern!r} is not a regular expression: {error}")
     return pattern
 

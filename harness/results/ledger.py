@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.paths import project
 from harness.results.tables import Problems, read_toml, text
 
+LEDGER = project() / "scenarios" / "claims.toml"
 DOCUMENTS = {
     "P": "photon",
     "M": "moby",

@@ -110,7 +110,7 @@ def load_run(path: Path) -> Run:
         data = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"{file}: there is no such run") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{file}: cannot be read: {error}") from error
     version = data.get("schema") if isinstance(data, dict) else None
     if version != SCHEMA_VERSION:

@@ -248,3 +248,14 @@ def _names(names: Iterable[str], most: int = 8) -> str:
     every = list(dict.fromkeys(name or "set-up" for name in names))
     more = f" and {len(every) - most} more" if len(every) > most else ""
     return ", ".join(every[:most]) + more
+
+
+def fields(console: Console, width: int = 11, /, **texts: str) -> None:
+    """Wrapped under each other beside their names, which have *width* columns."""
+    for name, text in texts.items():
+        if not text:
+            continue
+        lines = Text(one_line(text)).wrap(console, max(40, console.width - width - 3))
+        for row, line in enumerate(lines):
+            label = name.replace("_", " ") if row == 0 else ""
+            console.print(Text(f"  {label:{width}} ") + line)

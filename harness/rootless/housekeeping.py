@@ -22,11 +22,23 @@ from harness.image.model import Image
 from harness.image.store import list_images
 from harness.image.twins import cached
 from harness.paths import Cache
-from harness.rootless.lab import STATE_MAX_AGE, STATE_MAX_BYTES
+from harness.rootless.lab import STATE_MAX_AGE, STATE_MAX_BYTES, Lab
+from harness.rootless.machines import Options
 
 QUIET = 3600.0  # seconds; what was used since is left to the run that uses it
 STARTING = 600.0  # seconds; of a guest so young the lease may be newer than the list of them
 SHELLS = "shells"  # logs of `harness shell`
+
+
+@contextlib.contextmanager
+def passing(options: Options) -> Iterator[Lab]:
+    """A lab of which no guest stays."""
+    lab = Lab(options)
+    try:
+        yield lab
+    finally:
+        lab.close()
+        lab.leases.reap(run=options.run_id)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from harness.guest.keys import LIFETIME_DAYS
 from harness.hypervisor.acceleration import Acceleration
 from harness.hypervisor.connection import connect
 from harness.hypervisor.domain import MachineSpec
-from harness.hypervisor.leases import Leases
 from harness.hypervisor.machine import Machine
 from harness.rootless.lab import Lab
 
@@ -84,11 +83,6 @@ def _resume(order: dict[str, Any]) -> None:
     if order["listens"]:  # else the guest's clock is late by the seconds that this took
         machine.thaw(10 * order["scale"])
     (scratch / "memory.save").unlink()
-
-
-def forget(leases: Leases, name: str) -> bool:
-    """End one kept guest.  False where there is none of that name."""
-    return any(lease.name == name for lease in leases.reap(kept=True, only=name))
 
 
 if __name__ == "__main__":

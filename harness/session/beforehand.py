@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.paths import cache, project
+from harness.paths import cache, project, runs
 from harness.results.store import FILE
 from harness.rootless.housekeeping import SHELLS
 from harness.session import engines, junit, options
@@ -72,11 +72,12 @@ def _run_dir(config: pytest.Config) -> None:
     directory = config.getoption("--run-dir")
     if not directory:
         return
-    if (Path(directory) / FILE).exists():
+    place = runs(directory)
+    if (place / FILE).exists():
         raise UsageError(f"{directory}: there is a run already", hint="choose another --run-dir",
-                         command=f"harness report {shlex.quote(directory)}")  # fmt: skip
+                         command=f"harness report {shlex.quote(str(place))}")  # fmt: skip
     try:
-        _try(Path(directory).expanduser().absolute())
+        _try(place)
     except OSError as exc:
         raise UsageError(f"--run-dir {directory}: no run can be kept there: {exc.strerror or exc}",
                          hint="choose another --run-dir") from None  # fmt: skip

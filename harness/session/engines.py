@@ -10,7 +10,8 @@ from harness.errors import UsageError
 from harness.matrix import Cell
 from harness.packages import PackageManager, manager
 from harness.rootless import archive
-from harness.rootless.lab import Lab, Options
+from harness.rootless.housekeeping import passing
+from harness.rootless.machines import Options
 
 
 def versions(options: Options, cell: Cell) -> tuple[str, ...]:
@@ -35,11 +36,7 @@ def check(options: Options, cells: Iterable[Cell]) -> None:
 @contextlib.contextmanager
 def _manager(options: Options, cell: Cell) -> Iterator[PackageManager]:
     """The package manager of a guest that is there for the question alone."""
-    lab = Lab(options)
     distro = registry.of(cell)
-    try:
+    with passing(options) as lab:
         guest = lab.guest(cell, distro, "booted")
         yield manager(distro.package_manager, guest.root)
-    finally:
-        lab.close()
-        lab.leases.reap(run=options.run_id)

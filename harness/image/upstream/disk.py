@@ -104,12 +104,12 @@ def _vmdk(path: Path) -> None:
     with path.open("rb") as file:
         file.seek(offset * 512)
         text = file.read(max(20, length) * 512).decode("latin-1")
-    parent = re.search(r"^\s*parentCID\s*=\s*(\S+)", text, re.MULTILINE | re.IGNORECASE)
+    parent = re.search(r"^[^\S\n]*parentCID\s*=\s*(\S+)", text, re.MULTILINE | re.IGNORECASE)
     if "parentfilenamehint" in text.lower() or (parent and parent[1].lower() != "ffffffff"):
         raise UsageError(f"{path.name} is a VMDK with a parent: refused",
                          hint="an image must be one file; a parent can be any file here")
     # RW 33554432 SPARSE "photon-disk1.vmdk"
-    extents = re.findall(r"^\s*(?:RW|RDONLY|NOACCESS)\s+\d+\s+(\S+)", text, re.MULTILINE)
+    extents = re.findall(r"^[^\S\n]*(?:RW|RDONLY|NOACCESS)\s+\d+\s+(\S+)", text, re.MULTILINE)
     if extents != ["SPARSE"]:
         some = shown(", ".join(extents[:4]))[:80]
         raise UsageError(f"{path.name} is a VMDK of {len(extents)} extents ({some}): refused",

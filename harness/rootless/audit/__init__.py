@@ -2,7 +2,7 @@
 
 from harness.rootless.audit.judge import audit
 from harness.rootless.audit.model import AuditReport, AuditTest, Evidence
-from harness.rootless.audit.run import Watch, audit_docker, container_pid, watch
+from harness.rootless.audit.run import Watch, watch
 
 __all__ = [
     "AuditReport",
@@ -10,7 +10,5 @@ __all__ = [
     "Evidence",
     "Watch",
     "audit",
-    "audit_docker",
-    "container_pid",
     "watch",
 ]

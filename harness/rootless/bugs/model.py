@@ -36,7 +36,7 @@ class Case:
         hints = self.distro.hints_for(trait)
         if not hints:
             raise CannotInduce(f"{self.distro.id} documents no remedy for {trait}")
-        lines = [line for hint in hints for line in hint.commands]
+        lines = [line for hint in hints for line in hint.commands_for(self.guest.access.user)]
         return "\n".join(
             self.guest.root.run("sh", "-c", line, check=False).transcript for line in lines
         )

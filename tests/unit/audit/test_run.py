@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import GuestRefusal, TestbedError
-from harness.rootless.audit import audit_docker, container_pid, watch
+from harness.errors import GuestRefusal
+from harness.rootless.audit import Evidence, audit, watch
 
 RECORDED = (Path(__file__).parent / "data" / "rootless.json").read_text()
 SOCKET = "/run/user/1000/docker.sock"
@@ -50,16 +50,16 @@ def root(**answers: Answer) -> Scripted:
     return Scripted({**usual, "NS_GET_PARENT": Answer(stdout=RECORDED), **answers})
 
 
-def client(run: Answer = Answer(stdout="id\n"), pid: str = "7408\n") -> Scripted:
-    return Scripted({"run": run, "inspect": Answer(stdout=pid)})
+def collected(machine: Scripted) -> Evidence:
+    with watch(machine) as watching:
+        return Evidence.from_json(watching.collect(pid=7408, api_socket=SOCKET, user="tester"))
 
 
-def test_a_whole_audit_cleans_up() -> None:
-    machine, docker = root(), client()
-    report = audit_docker(machine, docker, user="tester", api_socket=SOCKET, subject="here")
-    assert (report.verdict, report.subject) == ("rootless", "here")
-    assert docker.asked[-1][3:5] == ("rm", "-f")
+def test_what_is_asked_and_that_it_is_cleaned_up() -> None:
+    machine = root()
+    assert audit(collected(machine)).verdict == "rootless"
     assert ("kill", "42") in machine.asked
+    assert ("rm", "-rf", "--", "/run/rootless-audit-x") in machine.asked
     request = json.loads(next(a[-1] for a in machine.asked if a[-1].startswith('{"pid"')))
     assert request == {
         "pid": 7408,
@@ -69,42 +69,16 @@ def test_a_whole_audit_cleans_up() -> None:
     }
 
 
-def test_the_daemon_is_started_under_watch() -> None:
-    machine = root()
-    order: list[int] = []
-    audit_docker(
-        machine,
-        client(),
-        user="tester",
-        api_socket=SOCKET,
-        start=lambda: order.append(len(machine.asked)),
-    )
-    assert order == [1]
-
-
 def test_no_fanotify_is_inconclusive_not_an_error() -> None:
     machine = root(fanotify_init=Answer(stdout='{"error": "no fanotify"}'))
-    report = audit_docker(machine, client(), user="tester", api_socket=SOCKET)
+    report = audit(collected(machine))
     assert report.verdict == "inconclusive"
     assert report.test(5).why == "no fanotify"
     assert not any(argv[0] == "kill" for argv in machine.asked)
 
 
-def test_a_container_that_does_not_start() -> None:
-    docker = client(run=Answer(125, stderr="no such image"))
-    with pytest.raises(GuestRefusal, match="docker run refused"):
-        audit_docker(root(), docker, user="tester", api_socket=SOCKET)
-    assert docker.asked[-1][3:5] == ("rm", "-f")
-
-
 def test_a_container_that_has_ended() -> None:
-    with pytest.raises(GuestRefusal, match="does not run"):
-        container_pid(client(pid="0\n"), SOCKET, "c")
-    gone = root(NS_GET_PARENT=Answer(stdout='{"error": "no process 7"}'))
-    with watch(gone) as watching, pytest.raises(GuestRefusal, match="no process 7"):
-        watching.audit(pid=7, api_socket=SOCKET, user="tester")
-
-
-def test_the_socket_is_a_path() -> None:
-    with pytest.raises(TestbedError):
-        container_pid(client(), "unix:///run/docker.sock", "c")
+    machine = root(NS_GET_PARENT=Answer(stdout='{"error": "no process 7"}'))
+    with pytest.raises(GuestRefusal, match="no process 7"):
+        collected(machine)
+    assert ("kill", "42") in machine.asked

@@ -65,6 +65,19 @@ def test_a_run_that_cannot_be_kept_does_not_begin(place: str, tmp_path: Path) ->
     assert "SKIPPED" not in result.stdout
 
 
+def test_a_run_is_kept_where_it_was_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No shell reads the ~ in --run-dir=~/run."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    result = _run(tmp_path, "--run-dir=~/run", "--cache-dir", "cache")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert (tmp_path / "run" / "run.json").exists()
+    again = _run(tmp_path, "--run-dir=~/run", "--cache-dir", "cache")
+    assert "there is a run already" in again.stderr
+    assert not (tmp_path / "~").exists()
+
+
 def test_looking_whether_a_run_can_be_kept_leaves_nothing(tmp_path: Path) -> None:
     result = _run(tmp_path, "--run-dir", "new", "--cache-dir", "cache", "-k", "nothing")
     assert result.returncode == 5, result.stdout + result.stderr

@@ -101,6 +101,17 @@ def test_run_takes_scenarios(where: str, monkeypatch: pytest.MonkeyPatch) -> Non
     assert words[-2:] == ["-k", "ports"]
 
 
+def test_a_disk_that_cannot_be_made_costs_no_image(
+    call: Call, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.image.bootable.PACKAGES", {"no-such-tool": "gdisk"})
+    monkeypatch.setattr("harness.image.store.ensure", lambda *_, **__: pytest.fail("builds"))
+    said = call("image", "export", CELL, "disk.qcow2")
+    assert said.exit_code == 16
+    assert "a disk with boot loaders needs gdisk" in said.stderr
+    assert not place.exists()
+
+
 @pytest.mark.parametrize(
     ("command", "sent"),
     [

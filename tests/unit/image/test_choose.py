@@ -10,24 +10,16 @@ READY, FETCHABLE, MISSING = (Standing(s, f"it is {s}") for s in ("ready", "fetch
 
 
 @pytest.mark.parametrize(
-    ("upstream", "built", "twin", "may_fetch", "chosen"),
+    ("upstream", "built", "twin", "chosen"),
     [
-        (READY, READY, READY, False, "upstream"),
-        (FETCHABLE, READY, READY, False, "built"),
-        (FETCHABLE, READY, READY, True, "upstream"),
-        (MISSING, READY, READY, True, "built"),
-        (MISSING, MISSING, READY, True, "twin"),
-        (FETCHABLE, MISSING, READY, False, "twin"),
-        (FETCHABLE, MISSING, MISSING, False, ""),
-        (FETCHABLE, MISSING, MISSING, True, "upstream"),
-        (MISSING, MISSING, MISSING, True, ""),
+        (READY, READY, READY, "upstream"),
+        (FETCHABLE, READY, READY, "built"),
+        (MISSING, MISSING, READY, "twin"),
+        (MISSING, MISSING, MISSING, ""),
     ],
 )
-def test_auto(
-    upstream: Standing, built: Standing, twin: Standing, may_fetch: bool, chosen: str
-) -> None:
-    standings = {"upstream": upstream, "built": built, "twin": twin}
-    assert choose("auto", standings, may_fetch=may_fetch).source == chosen
+def test_auto(upstream: Standing, built: Standing, twin: Standing, chosen: str) -> None:
+    assert choose("auto", {"upstream": upstream, "built": built, "twin": twin}).source == chosen
 
 
 @pytest.mark.parametrize("wanted", SOURCES)
@@ -36,11 +28,6 @@ def test_what_is_asked_for_is_not_replaced(wanted: str) -> None:
     assert choose(wanted, standings) == Choice(wanted, "it is ready")
     standings[wanted] = MISSING
     assert choose(wanted, standings) == Choice("", f"{wanted}: it is missing")
-
-
-def test_asking_for_upstream_does_not_download_it() -> None:
-    assert choose("upstream", {"upstream": FETCHABLE}).source == ""
-    assert choose("upstream", {"upstream": FETCHABLE}, may_fetch=True).source == "upstream"
 
 
 def test_the_reason_tells_what_was_passed_over() -> None:

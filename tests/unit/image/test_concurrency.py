@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from harness.image import recipe as recipes
 from harness.image import store
@@ -75,6 +76,21 @@ def test_many_ask_and_one_builds(recipe: Recipe, cache: Path) -> None:
     digests = {process.communicate(timeout=30)[0].splitlines()[-1] for process in [first, *others]}
     assert len(digests) == 1
     assert (cache.parent / "begun").read_text() == "x"
+
+
+def test_who_holds_the_lock_need_not_have_said_so(tmp_path: Path) -> None:
+    target, said = tmp_path / "toy", []
+    (tmp_path / ".toy.pid").symlink_to("/proc/self/mem")  # exists, and cannot be read
+    holder = FileLock(store.lock_path(target))
+    holder.acquire()
+
+    def tell(line: str) -> None:
+        said.append(line)
+        holder.release()
+        (tmp_path / ".toy.pid").unlink()
+
+    with store.locked(target, tell):
+        assert said == ["waiting for the image being built by PID ?…"]
 
 
 def test_a_killed_builder_leaves_nothing_that_is_trusted(

@@ -65,3 +65,4 @@ def test_a_failing_tool_shows_the_end_of_its_log(tmp_path: Path) -> None:
     assert caught.value.what == "sh failed with status 3"
     assert caught.value.detail.splitlines()[-1] == "50"
     assert "49" in log.read_text()
+    assert not caught.value.hint, "who deletes the log does not name it"

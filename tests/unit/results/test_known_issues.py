@@ -101,6 +101,7 @@ def test_no_issues_is_fine(tmp_path: Path) -> None:
         ("cells", "[]", "list of globs"),
         ("cells", "[1]", "list of globs"),
         ("pattern", '"("', "not a regular expression"),
+        ("pattern", f'"a{{{"9" * 20}}}"', "not a regular expression"),
         ("pattern", '".*"', "matches empty text"),
         ("review", '"soon"', "not a date"),
         ("review", "12", "not a date"),

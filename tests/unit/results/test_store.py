@@ -175,7 +175,10 @@ def test_an_older_run_is_not_overwritten(tmp_path: Path) -> None:
         RunStore(tmp_path).begin(INFO)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"schema": 99}', '{"schema": 1}', ""])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"schema": 99}', '{"schema": 1}', "", "[" * 200_000],
+    ids=lambda text: text[:20],
+)  # fmt: skip
 def test_not_a_run(tmp_path: Path, content: str) -> None:
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(UsageError, match=r"run\.json"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -17,7 +18,7 @@ from harness.matrix import Cell
 from harness.rootless.bugs import BUGS, Bug, expected, find, reproduce
 from harness.rootless.bugs.documented import facts_of
 from harness.rootless.bugs.layers import File, archive
-from harness.rootless.bugs.model import CANNOT, NOT_REPRODUCED, REPRODUCED
+from harness.rootless.bugs.model import CANNOT, NOT_REPRODUCED, REPRODUCED, Case
 from harness.rootless.bugs.reproduce import AS_IS, CURED, INDUCED, WITHOUT, line_of
 from harness.rootless.inducers import CannotInduce
 from harness.rootless.ladder import STATES
@@ -249,3 +250,13 @@ def test_archives_are_the_same_each_time_but_for_what_is_in_them() -> None:
     one = archive("x", "x86_64", [[File("d/"), File("d/f", 7)]])
     assert one == archive("x", "x86_64", [[File("d/"), File("d/f", 7)]])
     assert one != archive("x", "x86_64", [[File("d/"), File("d/f", 8)]])
+
+
+def test_a_remedy_is_for_the_guest_s_own_user() -> None:
+    guest = SimpleNamespace(
+        access=SimpleNamespace(user="tester"),
+        root=SimpleNamespace(run=lambda *argv, check: SimpleNamespace(transcript=argv[-1])),
+    )
+    photon = registry.of(Cell("photon", "4", "x86_64"))
+    told = Case(cast(Guest, guest), photon).remedy("subordinate-uids")
+    assert told == 'echo "tester:100000:65536" >> /etc/subuid'

@@ -287,6 +287,14 @@ def test_a_vmdk_whose_header_points_elsewhere(
     assert "without a disk of its own" in said
 
 
+def test_a_vmdk_of_empty_lines(tmp_path: Path) -> None:
+    """As many as a description may have: with each read to the last one, a matter of hours."""
+    head = struct.pack("<4sIIQQQQ", b"KDMV", 1, 0, 2048, 128, 1, disks.DESCRIPTOR // 512)
+    (tmp_path / "d").write_bytes(head.ljust(512, b"\0") + b"\n" * disks.DESCRIPTOR)
+    with pytest.raises(UsageError, match="of 0 extents"):
+        disks.check(tmp_path / "d", "vmdk")
+
+
 def test_a_vhd_with_a_parent(run: Run, tmp_path: Path) -> None:
     vhd = bytearray(made(tmp_path, "vpc", "-o", "force_size=on"))
     vhd[-512 + 60 : -512 + 64] = struct.pack(">I", 4)

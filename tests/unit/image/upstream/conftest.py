@@ -36,6 +36,7 @@ class Served:
     status: int = 200
     etag: str = '"one"'
     ranges: bool = True
+    if_range: bool = True  # whether it is heeded
     content_range: str = ""  # said of any part, true or not
     content_type: str = "application/octet-stream"
     encoding: str = ""
@@ -113,7 +114,7 @@ class Handler(BaseHTTPRequestHandler):
         found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         if not found or not what.ranges:
             return None
-        if self.headers.get("If-Range", what.etag) != what.etag:
+        if what.if_range and self.headers.get("If-Range", what.etag) != what.etag:
             return None
         return int(found[1])
 

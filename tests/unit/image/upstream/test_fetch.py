@@ -338,6 +338,19 @@ def test_a_server_that_sends_another_part(
     assert get(upstream).path.read_bytes() == disk
 
 
+@pytest.mark.parametrize("etag", ['"two"', '"one"'])
+def test_a_part_of_another_file_is_not_put_to_the_first(
+    server: Place, disk: bytes, write: Write, get: Get, etag: str
+) -> None:
+    """Of a server that ignores If-Range, where no digest would tell: another tag, or length."""
+    first = b"x" * (len(disk) + (etag == '"one"'))
+    upstream = write(latest={"url": server.serve("/d", first, break_at=1000)})
+    with pytest.raises(TestbedError):
+        get(upstream, trust="first-use")
+    server.serve("/d", disk, etag=etag, if_range=False)
+    assert get(upstream, trust="first-use").path.read_bytes() == disk
+
+
 # what is refused
 
 

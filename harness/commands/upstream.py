@@ -21,7 +21,7 @@ from harness.image.upstream.web import Web
 from harness.paths import Cache, cache
 from harness.results.terminal import make_console
 
-STYLES = {"answers": "green", "gone": "red", "changed": "red", "no answer": "yellow"}
+STYLES = {"answers": "green", "no answer": "yellow"}  # what else there is, is red
 AT_ONCE = 8
 
 
@@ -68,7 +68,8 @@ def check_command(cells: tuple[str, ...]) -> None:
     catalogue are printed, with how far they can be trusted.
 
     \b
-    Exit status: 1 if a file is gone or another, 16 if no server answered.
+    Exit status: 1 if a file is gone, refused, another or not validly signed, 16 if no server
+    answered.
 
     \b
     Example:
@@ -102,7 +103,7 @@ def _show(reports: Iterable[Report]) -> None:
     proposals = []
     for report in reports:
         for found in report.findings:
-            state = Text(found.state, style=STYLES[found.state])
+            state = Text(found.state, style=STYLES.get(found.state, "red"))
             table.add_row(found.cell, found.what, state, found.detail, found.url)
         proposals += [report.proposal] if report.proposal else []
     make_console().print(table)

@@ -7,7 +7,6 @@ ETag or the date of change), or where the digest, known beforehand, will tell at
 from __future__ import annotations
 
 import errno
-import re
 import shutil
 import time
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import tenacity
 from harness.errors import TestbedError, UsageError
 from harness.image.upstream.answers import (
     CHECK,
+    RANGE,
     Passing,
     WebPage,
     length,
@@ -35,7 +35,6 @@ SPARE = 256 << 20  # left free on the disk
 CHUNK = 1 << 18
 STEP = 64 << 20  # bytes after which free space is looked at, where no length was told
 SLOWEST = 1024  # bytes a second, over the time after which a server counts as stalled
-RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")  # Content-Range: bytes 100-199/200
 
 
 class Validator(msgspec.Struct, frozen=True):

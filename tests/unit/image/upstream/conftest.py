@@ -34,6 +34,7 @@ class Served:
 
     body: bytes = b""
     status: int = 200
+    head: int = 200  # the status of a HEAD
     etag: str = '"one"'
     ranges: bool = True
     if_range: bool = True  # whether it is heeded
@@ -67,6 +68,9 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Location", what.redirect)
             self.send_header("Content-Length", "0")
             self.end_headers()
+            return
+        if self.command == "HEAD" and what.head != 200:
+            self._plain(what.head)
             return
         mischief = what.times >= 0
         if what.status != 200 and mischief:
@@ -111,7 +115,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection |= length != len(body)
 
     def _start(self, what: Served) -> int | None:
-        found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        found = re.fullmatch(r"bytes=(\d+)-\d*", self.headers.get("Range", ""))
         if not found or not what.ranges:
             return None
         if what.if_range and self.headers.get("If-Range", what.etag) != what.etag:

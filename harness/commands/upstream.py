@@ -20,6 +20,7 @@ from harness.image.upstream.check import check as check_one
 from harness.image.upstream.web import Web
 from harness.paths import Cache, cache
 from harness.results.terminal import make_console
+from harness.rootless import sourcing
 
 STYLES = {"answers": "green", "no answer": "yellow"}  # what else there is, is red
 AT_ONCE = 8
@@ -52,6 +53,8 @@ def fetch_command(
     if others:
         names = ", ".join(one.cell for one in (entry, *others))
         raise UsageError(f"{cell!r} matches several cells; name one of: {names}")
+    if why := sourcing.obstacle(entry):
+        say(f"{entry.cell}: it will not boot here: {why}")
     end_as_ctrl_c()
     with Web() as web:
         options = fetch.Options(trust=level, offline=offline, latest=latest, force=force, web=web)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -381,6 +382,31 @@ def test_the_first_boot_fixes_are_there() -> None:
     assert "vault.centos.org" in known["centos-7/aarch64"].fixes[0].commands[0]
     assert "kernel-default" in known["opensuse-tumbleweed/aarch64"].fixes[0].commands[0]
     assert "pacman-key --populate" in known["arch-rolling/x86_64"].fixes[0].commands
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("init=/lib/systemd/systemd rw systemd.show_status=0 quiet noreplace-smp",
+         "init=/lib/systemd/systemd rw systemd.show_status=0 noreplace-smp"),
+        ("init=/lib/systemd/systemd ro loglevel=3 quiet", "init=/lib/systemd/systemd ro"),
+    ],
+    ids=["linux-esx", "linux"],
+)
+def test_photon_gets_a_serial_console(before: str, after: str, tmp_path: Path) -> None:
+    """The file as both kernels write it, behind the link that it is."""
+    text = "# GRUB Environment Block\nphoton_cmdline={}\nphoton_linux=vmlinuz-5.10\n"
+    file, link = tmp_path / "linux.cfg", tmp_path / "photon.cfg"
+    file.write_text(text.format(before))
+    link.symlink_to(file.name)
+    fixes = catalogue.load_all()["photon-4/x86_64"].fixes
+    (line,) = [line for fix in fixes for line in fix.commands if "/boot/photon.cfg" in line]
+    run = ["sh", "-c", line.replace("/boot/photon.cfg", str(link))]
+    subprocess.run(run, check=True)
+    assert link.is_symlink()
+    assert file.read_text() == text.format(f"{after} console=tty0 console=ttyS0")
+    file.write_text("photon_linux=vmlinuz-5.10\n")
+    assert subprocess.run(run, check=False).returncode != 0
 
 
 def test_a_new_kernel_is_booted_before_anything_needs_its_modules() -> None:

@@ -59,6 +59,8 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if not self.path.startswith("/") or ".." in self.path.split("/"):
             raise ValueError(f"path {self.path!r} is not absolute")
+        if self.path.rpartition("/")[2] in ("", ".") or not self.path.isprintable():
+            raise ValueError(f"path {self.path!r} is not that of a file")
         if not re.fullmatch("0[0-7]{3}", self.mode):
             raise ValueError(f"mode {self.mode!r} is not of the form \"0644\"")
 

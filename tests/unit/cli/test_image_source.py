@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from harness import matrix
 from harness.commands.common import one_cell
+from harness.distros import registry
 from harness.distros.debian import DEBIAN_12
 from harness.distros.registry import IMAGE_ALONE, support
 from harness.errors import UsageError
 from harness.hypervisor import firmware
-from harness.image.upstream import catalogue
+from harness.image.upstream import catalogue, schema
 from harness.paths import cache
 from harness.session.sources import sourced
 from tests.unit.cli.conftest import Call
@@ -247,6 +249,19 @@ def test_no_download_is_advised_that_could_not_boot(
         assert "upstream: not fetched: its boot loader has its own kernel arguments" in mode.why
         assert f"{CELL}: it will not boot here: {why}" in call("image", "fetch", CELL).stderr
         shutil.rmtree(cache().images)
+
+
+def test_an_architecture_that_is_new_is_a_row_and_no_mistake(
+    known: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (schema, registry):
+        monkeypatch.setattr(module, "ARCHES", (*matrix.ARCHES, "riscv64"))
+    file = known / "debian.toml"
+    file.write_text(file.read_text().replace("debian-forky/aarch64", "debian-13/riscv64")
+                    .replace('"iso"', '"raw"'))  # fmt: skip
+    found = row(call, "debian-13/riscv64")
+    assert found["status"] == "unreachable"
+    assert "upstream: not fetched: the harness does not know machines of" in found["reason"]
 
 
 def test_an_unknown_source_is_refused(call: Call) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import gzip
 import lzma
 import multiprocessing
 import shutil
@@ -20,6 +21,7 @@ from harness.image import record, store
 from harness.image.model import Image
 from harness.image.upstream.answers import Gone
 from harness.image.upstream.catalogue import Upstream
+from harness.image.upstream.download import Wanted, download
 from harness.image.upstream.fetch import PARTS, Options, cached, fetch, place
 from harness.image.upstream.web import Web
 from tests.unit.image.upstream.conftest import Place, Write, clear, detached, fingerprint, sha
@@ -649,6 +651,18 @@ def test_a_body_that_is_compressed_again(
     with pytest.raises(TestbedError) as caught:
         get(write(pinned={"url": server.serve("/d", disk, encoding="gzip"), "digest": sha(disk)}))
     assert "Content-Encoding gzip" in refuse(cache, caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"), [("d", "Identity"), ("d.gz", "x-gzip"), ("d.tar.gz", "GZIP")]
+)
+def test_a_body_that_is_the_file_itself_whatever_it_is_called(
+    server: Place, web: Web, tmp_path: Path, name: str, encoding: str
+) -> None:
+    data, part = gzip.compress(b"a disk"), tmp_path / "d.part"
+    url = server.serve(f"/{name}", data, encoding=encoding)
+    download(web, url, Wanted("toy-1/x86_64", part, False), print)
+    assert part.read_bytes() == data
 
 
 def test_a_disk_with_too_little_room(

@@ -109,7 +109,12 @@ SSHD = "UsePAM yes\nPermitRootLogin no\nMaxAuthTries 4\n"
 LEAN = {
     "sshd": {
         "why": "it includes no other file", "when": "before-boot",
-        "files": [{"path": "/etc/ssh/sshd_config", "content": SSHD}],
+        "files": [
+            {"path": "/etc/ssh/sshd_config", "content": SSHD},
+            # A module that cloud-init runs in the images of distros, and in ours not.
+            {"path": "/etc/cloud/cloud.cfg.d/91-bootcmd.cfg",
+             "content": "cloud_init_modules: [bootcmd, write-files, users-groups, ssh]\n"},
+        ],
     },
     "busybox": {
         "why": "others have none", "when": "first-boot", "commands": ["rm /usr/bin/busybox"],

@@ -9,6 +9,7 @@ from typing import Any
 from harness.errors import UsageError
 
 BOM = "\ufeff"
+LONGEST = 1000  # characters of what is said of a file: it may quote what is in it
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -39,7 +40,10 @@ def read(path: Path) -> dict[str, Any]:
 
 def refused(path: Path, why: object) -> UsageError:
     """What to raise for a file that is wrong: always one line, whatever the file holds."""
-    return UsageError(f"{path}: {shown(str(why))}")
+    said = shown(str(why))
+    if len(said) > LONGEST:
+        said = f"{said[: LONGEST // 2]} … {said[-LONGEST // 2 :]}"
+    return UsageError(f"{path}: {said}")
 
 
 def shown(text: str) -> str:

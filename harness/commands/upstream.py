@@ -20,8 +20,9 @@ from harness.image.upstream.check import check as check_one
 from harness.image.upstream.web import Web
 from harness.paths import Cache, cache
 from harness.results.terminal import make_console
+from harness.rootless import sourcing
 
-STYLES = {"answers": "green", "gone": "red", "changed": "red", "no answer": "yellow"}
+STYLES = {"answers": "green", "no answer": "yellow"}  # what else there is, is red
 AT_ONCE = 8
 
 
@@ -52,6 +53,8 @@ def fetch_command(
     if others:
         names = ", ".join(one.cell for one in (entry, *others))
         raise UsageError(f"{cell!r} matches several cells; name one of: {names}")
+    if why := sourcing.obstacle(entry):
+        say(f"{entry.cell}: it will not boot here: {why}")
     end_as_ctrl_c()
     with Web() as web:
         options = fetch.Options(trust=level, offline=offline, latest=latest, force=force, web=web)
@@ -68,7 +71,8 @@ def check_command(cells: tuple[str, ...]) -> None:
     catalogue are printed, with how far they can be trusted.
 
     \b
-    Exit status: 1 if a file is gone or another, 16 if no server answered.
+    Exit status: 1 if a file is gone, refused, another or not validly signed, 16 if no server
+    answered.
 
     \b
     Example:
@@ -102,7 +106,7 @@ def _show(reports: Iterable[Report]) -> None:
     proposals = []
     for report in reports:
         for found in report.findings:
-            state = Text(found.state, style=STYLES[found.state])
+            state = Text(found.state, style=STYLES.get(found.state, "red"))
             table.add_row(found.cell, found.what, state, found.detail, found.url)
         proposals += [report.proposal] if report.proposal else []
     make_console().print(table)

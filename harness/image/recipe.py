@@ -59,6 +59,12 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if not self.path.startswith("/") or ".." in self.path.split("/"):
             raise ValueError(f"path {self.path!r} is not absolute")
+        if self.path.rpartition("/")[2] in ("", ".") or not self.path.isprintable():
+            raise ValueError(f"path {self.path!r} is not that of a file")
+        if "\0" in self.content or not self.link.isprintable():
+            raise ValueError(f"{self.path}: content or link holds what no file does")
+        if self.link and (self.content or self.mode != "0644"):
+            raise ValueError(f"{self.path}: a link has neither content nor mode")
         if not re.fullmatch("0[0-7]{3}", self.mode):
             raise ValueError(f"mode {self.mode!r} is not of the form \"0644\"")
 

@@ -21,6 +21,12 @@ MaxSessions 100
 MaxStartups 100
 ClientAliveInterval 0
 """
+# Photon's own file shuts root out, and includes no other.  cloud-init does this before sshd starts.
+_ROOT = """\
+! grep -Eiqs '^[[:space:]]*PermitRootLogin[[:space:]]' /etc/ssh/sshd_config ||
+    sed -Ei 's/^[[:space:]]*PermitRootLogin[[:space:]].*/PermitRootLogin prohibit-password/I' \
+        /etc/ssh/sshd_config
+"""
 
 
 def user_data(
@@ -53,8 +59,11 @@ def user_data(
             {"name": "root", "lock_passwd": True, **trusted},
             {"name": user, "uid": 1000, "shell": "/bin/bash", "lock_passwd": True, **trusted},
         ],
-        # Photon's root has to change its password first, and until then no key opens anything.
-        "bootcmd": [["chage", "--lastday", "-1", "--maxdays", "-1", "root"]],
+        "bootcmd": [
+            # Photon's root has to change its password first, and until then no key opens anything.
+            ["chage", "--lastday", "-1", "--maxdays", "-1", "root"],
+            ["sh", "-c", _ROOT],
+        ],
         "write_files": [{"path": path, "content": text} for path, text in written.items()],
     }
     return f"#cloud-config\n{json.dumps(config, indent=1)}\n"  # JSON is YAML

@@ -136,27 +136,29 @@ def upstream(
     if entry.fetchable:
         return Standing("missing", entry.fetchable)
     found = cached(entry, cache)
+    if why := obstacle(entry, kernel_arguments):
+        return Standing("missing", f"fetched, but {why}" if found else f"not fetched: {why}")
     if found is None:
         return Standing("fetchable", f"not fetched (harness image fetch {entry.cell})")
-    if why := _obstacle(cell, found, kernel_arguments, entry.boot.edk2_before):
-        return Standing("missing", f"fetched, but {why}")
     return Standing("ready", f"the distro's own, {found.origin.trust if found.origin else ''}")
 
 
-def _obstacle(cell: Cell, found: Image, kernel_arguments: str, edk2_before: str | None) -> str:
+def obstacle(entry: Upstream, kernel_arguments: str = "") -> str:
+    """Why the image of *entry* would not boot on this machine; empty where it would."""
+    boot = entry.boot
     if kernel_arguments:
         return f"its boot loader has its own kernel arguments, without {kernel_arguments}"
-    if why := acceleration.obstacle(cell.arch):
+    if why := acceleration.obstacle(entry.arch):
         return why
-    for bus in (found.hardware.disk, found.hardware.seed):
+    for bus in (boot.disk, boot.seed):
         if bus not in BUSES:
             return f"it needs a disk on {bus}, and guests get {' or '.join(BUSES)}"
     try:
-        chosen = firmware.choose(base(cell), cell.arch, found.firmware)
+        chosen = firmware.choose(entry.cell, entry.arch, boot.firmware)
     except HarnessError as error:
         return f"{error.what} ({error.hint})"
-    if edk2_before and chosen == firmware.UEFI:
-        here = firmware.edk2(cell.arch)
-        if here >= edk2_before:
-            return f"it crashes on EDK2 {edk2_before} and later, and this machine has {here}"
+    if boot.edk2_before and chosen == firmware.UEFI:
+        here = firmware.edk2(entry.arch)
+        if here >= boot.edk2_before:
+            return f"it crashes on EDK2 {boot.edk2_before} and later, and this machine has {here}"
     return ""

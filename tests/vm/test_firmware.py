@@ -1,7 +1,7 @@
 """A disk with boot loaders: made here, served, fetched and verified as a distro's own, booted with
 BIOS and with UEFI, and used by scenarios.  One of aarch64 boots with UEFI alone.  One has no virtio
 and looks for its seed in a cloud, until a file is put into it before it boots.  Two have no busybox
-and an sshd that reads no further files, as other distros have."""
+and an sshd that reads no further files and lets no root in, as other distros have."""
 
 from __future__ import annotations
 
@@ -104,10 +104,17 @@ SEED_FIX = {
 }  # fmt: skip
 
 
+# What Photon's says (SPECS/openssh): nothing is included, and root may not enter.
+SSHD = "UsePAM yes\nPermitRootLogin no\nMaxAuthTries 4\n"
 LEAN = {
     "sshd": {
         "why": "it includes no other file", "when": "before-boot",
-        "files": [{"path": "/etc/ssh/sshd_config", "content": "UsePAM yes\n"}],
+        "files": [
+            {"path": "/etc/ssh/sshd_config", "content": SSHD},
+            # A module that cloud-init runs in the images of distros, and in ours not.
+            {"path": "/etc/cloud/cloud.cfg.d/91-bootcmd.cfg",
+             "content": "cloud_init_modules: [bootcmd, write-files, users-groups, ssh]\n"},
+        ],
     },
     "busybox": {
         "why": "others have none", "when": "first-boot", "commands": ["rm /usr/bin/busybox"],
@@ -250,7 +257,8 @@ def test_a_fetched_disk_boots_and_its_states_restore(
     has_booted_by(guest, way)
     assert guest.root.read("/etc/harness/later") == "in the disk"
     if way.lean:
-        assert guest.root.read("/etc/ssh/sshd_config") == "UsePAM yes\n"
+        ours = SSHD.replace("PermitRootLogin no", "PermitRootLogin prohibit-password")
+        assert guest.root.read("/etc/ssh/sshd_config") == ours
         assert guest.user.run("busybox", "true").ok
     before = guest.root.read("/proc/sys/kernel/random/boot_id")
     if way.boots == firmware.UEFI:

@@ -7,7 +7,6 @@ ETag or the date of change), or where the digest, known beforehand, will tell at
 from __future__ import annotations
 
 import errno
-import re
 import shutil
 import time
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import tenacity
 from harness.errors import TestbedError, UsageError
 from harness.image.upstream.answers import (
     CHECK,
+    RANGE,
     Passing,
     WebPage,
     length,
@@ -35,7 +35,6 @@ SPARE = 256 << 20  # left free on the disk
 CHUNK = 1 << 18
 STEP = 64 << 20  # bytes after which free space is looked at, where no length was told
 SLOWEST = 1024  # bytes a second, over the time after which a server counts as stalled
-RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")  # Content-Range: bytes 100-199/200
 
 
 class Validator(msgspec.Struct, frozen=True):
@@ -97,7 +96,7 @@ def _attempt(web: Web, url: str, wanted: Wanted, say: Say) -> None:
                 return
             discard(part)
             raise Passing(f"{url}: what was there of the file does not fit the file any more")
-        have = _where(answer, have, url, part)
+        have = _where(answer, have, url, wanted)
         rest = length(answer)
         total = None if rest is None else have + rest
         _check_size(url, wanted, total)
@@ -109,26 +108,28 @@ def _attempt(web: Web, url: str, wanted: Wanted, say: Say) -> None:
 
 def _resume(url: str, wanted: Wanted) -> dict[str, str]:
     """The headers that ask for the rest; none if nobody could vouch for the beginning."""
-    try:
-        note = msgspec.json.decode(_note(wanted.part).read_bytes(), type=Validator)
-    except (OSError, msgspec.MsgspecError):
-        note = Validator("", "", None)
+    note = _read_note(wanted.part)
     headers = {"Range": f"bytes={wanted.part.stat().st_size}-"}
     if note.tag and note.url == url:
         return {**headers, "If-Range": note.tag}
     return headers if wanted.digest_known else {}
 
 
-def _where(answer: requests.Response, have: int, url: str, part: Path) -> int:
+def _where(answer: requests.Response, have: int, url: str, wanted: Wanted) -> int:
     """At which byte the answer begins: where it was asked to, or, if the server ignores ranges
     or has another file by now, at the first.  After any other the part is given up."""
     if answer.status_code != 206:
         return 0
     found = RANGE.fullmatch(answer.headers.get("content-range", ""))
     if not found or int(found[1]) != have or int(found[2]) + 1 != int(found[3]):
-        discard(part)
+        discard(wanted.part)
         raise Passing(f"{url} answers with a part that was not asked for"
                       f" ({answer.headers.get('content-range')!r})", command=CHECK)  # fmt: skip
+    if not wanted.digest_known:  # and no digest would tell of what If-Range should have
+        note = _read_note(wanted.part)
+        if (_tag(answer) or note.tag) != note.tag or note.total not in (None, int(found[3])):
+            discard(wanted.part)
+            raise Passing(f"{url} answers with a part of another file", command=CHECK)
     return have
 
 
@@ -207,21 +208,29 @@ def _full(part: Path, needed: int) -> TestbedError:
 
 
 def _complete(part: Path, have: int) -> bool:
-    try:
-        note = msgspec.json.decode(_note(part).read_bytes(), type=Validator)
-    except (OSError, msgspec.MsgspecError):
-        return False
-    return note.total == have
+    return _read_note(part).total == have
 
 
 def _note(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
+def _read_note(part: Path) -> Validator:
+    """What was noted of a part; of one without a note, nothing."""
+    try:
+        return msgspec.json.decode(_note(part).read_bytes(), type=Validator)
+    except (OSError, msgspec.MsgspecError):
+        return Validator("", "", None)
+
+
 def _write_note(part: Path, answer: requests.Response, url: str, total: int | None) -> None:
+    _note(part).write_bytes(msgspec.json.encode(Validator(url, _tag(answer), total)))
+
+
+def _tag(answer: requests.Response) -> str:
+    """By what the server names just this file; empty where it does not."""
     tag = answer.headers.get("etag", "")
     if tag.startswith("W/"):  # weak: the bytes may differ
         tag = ""
     # The date is to the second: good enough where the digest has the last word anyway.
-    tag = tag or answer.headers.get("last-modified", "")
-    _note(part).write_bytes(msgspec.json.encode(Validator(url, tag, total)))
+    return tag or answer.headers.get("last-modified", "")

@@ -34,6 +34,13 @@ def in_guest(fixes: Sequence[Fix]) -> tuple[Fix, ...]:
     return tuple(fix for fix in fixes if fix.when != BEFORE_BOOT)
 
 
+def unwritable(file: File) -> str:
+    """Why :func:`apply` could not put *file* into any disk; empty where it could."""
+    if _SAFE.fullmatch(file.path) and _SAFE.fullmatch(file.link or "-"):
+        return ""
+    return f"{file.path!r} cannot be written by debugfs: letters, digits and ._/+@- alone"
+
+
 def apply(path: Path, wanted: Sequence[File], log: Path) -> None:
     """Write *wanted* into the root file system of the qcow2 *path*, beside which there has to be
     room for a raw copy.
@@ -92,9 +99,8 @@ def partitions(raw: Path) -> Iterator[int]:
 
 
 def _write(root: str, file: File, local: Path, log: Path) -> None:
-    if not _SAFE.fullmatch(file.path) or not _SAFE.fullmatch(file.link or "-"):
-        raise UsageError(f"{file.path!r} cannot be written by debugfs: letters, digits and ._/+@-"
-                         " alone")  # fmt: skip
+    if why := unwritable(file):
+        raise UsageError(why)
     path = PurePosixPath(file.path)
     # debugfs makes half a directory where there is one, and says so in words alone.
     commands = [f"mkdir {parent}" for parent in reversed(path.parents) if not _there(root, parent)]

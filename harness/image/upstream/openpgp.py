@@ -30,12 +30,19 @@ ENDED = {
 CLEARSIGNED = b"-----BEGIN PGP SIGNED MESSAGE-----"
 
 
+class NoKey(UsageError):
+    """The key is not in the key directory: nothing is known of what it signed."""
+
+
 def folder() -> Path:
     return paths.project() / "images" / "keys"
 
 
 def find(key: Key, where: Path | None = None) -> pysequoia.Cert:
-    """The key with that fingerprint, from whichever file of the key directory holds it."""
+    """The key with that fingerprint, from whichever file of the key directory holds it.
+
+    Raises :class:`NoKey` where none does.
+    """
     where = where or folder()
     others: list[str] = []
     for path in sorted(p for p in where.glob("*") if p.suffix in SUFFIXES):
@@ -45,7 +52,7 @@ def find(key: Key, where: Path | None = None) -> pysequoia.Cert:
             if path.stem != cert.fingerprint.upper():
                 others.append(f"{path.name} holds {cert.fingerprint.upper()}")
     seen = f" ({'; '.join(others)})" if others else ""
-    raise UsageError(
+    raise NoKey(
         f"the key {key.fingerprint} of {key.owner} is not in {where}{seen}",
         hint=f"{key.obtain}; put it there as a file ending in .asc or .gpg",
         command=f"gpg --export --armor {key.fingerprint} > {where / key.fingerprint}.asc",

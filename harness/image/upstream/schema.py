@@ -28,8 +28,9 @@ WHEN = (BEFORE_BOOT, "first-boot", "before-packages")
 
 LARGEST = 16 << 30  # bytes to download; no image of the catalogue comes near
 
-_CELL = re.compile(r"[a-z0-9]+-[a-z0-9][a-z0-9.-]*/([a-z0-9_]+)")
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_CELL = re.compile(r"[a-z0-9]{1,32}-(?=.{1,32}/)[a-z0-9]+(?:[.-][a-z0-9]+)*/([a-z0-9_]+)")
+_DAY = re.compile(r"2[0-9]{3}-[0-9]{2}-[0-9]{2}")
+_MONTH = re.compile(r"20[0-9]{2}(0[1-9]|1[0-2])")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _FINGERPRINT = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
@@ -88,6 +89,8 @@ class Checksum(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         urls.check_file(self.url)
         if not self.name.isprintable():
             raise ValueError(f"name {self.name!r} is not one plain line")
+        if self.name != self.name.strip() or "/" in self.name:
+            raise ValueError(f"name {self.name!r} is that of no file in the same directory")
 
 
 class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -117,6 +120,9 @@ class Latest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         for url in (self.url, *self.mirrors):
             urls.check_file(url)
+        for field, holder in (("checksum", self.checksum), ("signature", self.signature)):
+            if holder and holder.url in (self.url, *self.mirrors):
+                raise ValueError(f"{field}: url {holder.url!r} is that of the image")
         over = self.signature.over if self.signature else ""
         if over == "checksum" and self.checksum is None:
             raise ValueError("signature is over a checksum: expected the field `checksum` too")
@@ -136,7 +142,7 @@ class Boot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     edk2_before: str | None = None  # the first release of EDK2, such as 202211, on which it crashes
 
     def __post_init__(self) -> None:
-        if self.edk2_before is not None and not re.fullmatch("[0-9]{6}", self.edk2_before):
+        if self.edk2_before is not None and not _MONTH.fullmatch(self.edk2_before):
             raise ValueError(f"edk2_before {self.edk2_before!r} is no release such as 202211")
         if not self.firmware:
             raise ValueError(f"firmware is empty: expected some of {', '.join(FIRMWARES)}")
@@ -150,8 +156,10 @@ class Boot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"datasources is empty: expected some of {', '.join(DATASOURCES)}")
         for source in self.datasources:
             one_of("datasources", source, DATASOURCES)
-        if not re.fullmatch(r"off|(tty|hvc)[A-Za-z]*[0-9]+", self.console):
-            raise ValueError(f"console {self.console!r} is neither a tty nor 'off'")
+        if "none" in self.datasources and len(self.datasources) > 1:
+            raise ValueError("datasources has 'none' and others: expected none alone")
+        if not re.fullmatch(r"off|(ttyS|ttyAMA|hvc)[0-9]{1,2}", self.console):
+            raise ValueError(f"console {self.console!r} is neither a serial one nor 'off'")
         if not _USER.fullmatch(self.user):
             raise ValueError(f"user {self.user!r} is no name of a user such as debian")
 

@@ -24,7 +24,7 @@ from harness.toml import shown
 MEMBERS = 64  # an OVA has four
 CHUNK = 1 << 20
 MEMORY = 512 << 20  # bytes that xz may ask for
-HEADERS = 16 << 20  # bytes; more at once is a header that wants to fill the memory
+HEADERS = 4 << 20  # bytes of all headers, maps of holes too; more want to fill the memory
 
 # format: how it is wrapped, the disk's suffixes inside a tar, QEMU's word for the disk
 KINDS = {
@@ -36,9 +36,9 @@ KINDS = {
     "vhd.tar.gz": ("gz", (".vhd",), "vpc"),
     "ova": ("tar", (".vmdk",), "vmdk"),
 }
-# The last four: what Python's tarfile lets through of headers that are made to be wrong.
+# The last five: what Python's tarfile lets through of headers that are made to be wrong.
 BROKEN = (tarfile.TarError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, EOFError,
-          ValueError, ArithmeticError, LookupError, RecursionError)  # fmt: skip
+          ValueError, ArithmeticError, LookupError, RecursionError, MemoryError)  # fmt: skip
 
 
 def unpack(source: Path, form: str, where: Path, log: Path, *, limit: int = disk.LARGEST) -> Path:
@@ -75,7 +75,7 @@ def _unwrap(
         with source.open("rb") as file:
             _copy(_xz(file), plain, limit, source.name)
         return
-    with source.open("rb") as file, _tar(file, wrapping) as archive:
+    with source.open("rb") as file, _tar(file, wrapping, HEADERS) as archive:
         member = _the_disk(archive, suffixes, limit, source.name)
     # A second time through: only now is it known that there is one, and nothing else amiss.
     with source.open("rb") as file, _tar(file, wrapping) as archive:
@@ -152,15 +152,20 @@ def _xz(file: IO[bytes]) -> Iterator[bytes]:
 
 
 class _Careful(io.BufferedIOBase):
-    """Refuses to read a huge header into memory."""
+    """Refuses to read huge headers into memory: more than *budget* bytes, where nothing else is
+    read, content being sought over."""
 
-    def __init__(self, inner: IO[bytes]) -> None:
+    def __init__(self, inner: IO[bytes], budget: int | None) -> None:
         self._inner = inner
+        self._left = budget
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if size is None or size < 0 or size > HEADERS:
-            raise tarfile.ReadError("a header is too large")
-        return self._inner.read(size)
+        if size is None or not 0 <= size <= (HEADERS if self._left is None else self._left):
+            raise tarfile.ReadError("its headers are too large")
+        data = self._inner.read(size)
+        if self._left is not None:
+            self._left -= len(data)
+        return data
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
         return self._inner.seek(offset, whence)
@@ -170,7 +175,9 @@ class _Careful(io.BufferedIOBase):
 
 
 @contextmanager
-def _tar(file: IO[bytes], wrapping: str) -> Iterator[tarfile.TarFile]:
+def _tar(
+    file: IO[bytes], wrapping: str, budget: int | None = None
+) -> Iterator[tarfile.TarFile]:
     inner: IO[bytes] = gzip.GzipFile(fileobj=file) if wrapping == "gz" else file  # type: ignore[assignment]
-    with tarfile.open(fileobj=_Careful(inner), mode="r:") as archive:
+    with tarfile.open(fileobj=_Careful(inner, budget), mode="r:") as archive:
         yield archive

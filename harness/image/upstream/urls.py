@@ -3,11 +3,14 @@ and to this machine itself, for tests and for a mirror behind a tunnel."""
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from socket import inet_aton
 from urllib.parse import unquote, urlsplit
 
 LOOPBACK = ("127.0.0.1", "::1")
+# A name, or a number of IPv6.
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|[0-9a-f.]*:[0-9a-f:.]*")
 
 
 def loopback(url: str) -> bool:
@@ -40,8 +43,10 @@ def check(url: str, *, digest_pinned: bool = False) -> None:
         raise ValueError(f"url {url!r} is malformed: {exc}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise ValueError(f"url {url!r} is not of the form https://host/path")
-    if parts.username or parts.password:
+    if "@" in parts.netloc:
         raise ValueError(f"url {url!r} holds a password")
+    if not _HOST.fullmatch(parts.hostname):
+        raise ValueError(f"url {url!r} names no host that there can be")
     if any(c <= " " or c == "\x7f" for c in url):
         raise ValueError(f"url {url!r} holds a space or a control character")
     if parts.scheme == "http" and not (digest_pinned or loopback(url)):
@@ -51,9 +56,11 @@ def check(url: str, *, digest_pinned: bool = False) -> None:
 def check_file(url: str, *, digest_pinned: bool = False) -> None:
     """Raise ValueError for a URL that must not be asked, or that names no file."""
     check(url, digest_pinned=digest_pinned)
+    if not (url.isascii() and url.isprintable()):
+        raise ValueError(f"url {url!r} holds what a URL has to write with %")
     if "#" in url:
         raise ValueError(f"url {url!r} holds a fragment (#), which no server is told")
-    if not name(url):
+    if name(url) in ("", ".", ".."):
         raise ValueError(f"url {url!r} names no file: expected https://host/path/file")
 
 

@@ -20,17 +20,19 @@ from harness.image.upstream.answers import (
     CHECK,
     LONGEST,
     Passing,
+    Refused,
     is_page,
-    length,
     page,
     reason,
     refuse_header,
     refuse_status,
+    whole,
 )
 from harness.image.upstream.patience import Adapter, Session, read
 
 REDIRECTS = 8
 SMALL = 4 << 20  # bytes; a file of digests or a signature has fewer
+UNKNOWN_METHOD = (405, 501)
 TROUBLE = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
@@ -100,9 +102,21 @@ class Web:
 
     def probe(self, url: str, *, digest_pinned: bool = False) -> int | None:
         """Ask whether there is such a file.  Its size, where the server tells."""
+        try:
+            return self._size(url, "HEAD", {}, digest_pinned)
+        except Refused as exc:
+            if exc.status not in UNKNOWN_METHOD:
+                raise
+        return self._size(url, "GET", {"Range": "bytes=0-0"}, digest_pinned)
+
+    def _size(
+        self, url: str, method: str, headers: Mapping[str, str], digest_pinned: bool
+    ) -> int | None:
         for attempt in self.retrying():
-            with attempt, self.ask(url, method="HEAD", digest_pinned=digest_pinned) as answer:
-                size = length(answer)
+            with attempt, self.ask(
+                url, method=method, headers=headers, digest_pinned=digest_pinned
+            ) as answer:
+                size = whole(answer)
         return size
 
     def retrying(self) -> tenacity.Retrying:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness import matrix
 from harness.commands.common import one_cell
+from harness.distros import registry
 from harness.distros.debian import DEBIAN_12
 from harness.distros.registry import IMAGE_ALONE, support
 from harness.errors import UsageError
 from harness.hypervisor import firmware
-from harness.image.upstream import catalogue
+from harness.image.upstream import catalogue, schema
 from harness.paths import cache
 from harness.session.sources import sourced
 from tests.unit.cli.conftest import Call
@@ -226,6 +229,39 @@ def test_an_image_that_crashes_on_the_firmware_here_is_passed_over(
     (found,) = sourced([support(DEBIAN_12, "x86_64")], catalogue.load_all(), cache().images)
     assert (found.row.source == "upstream") == boots
     assert ("crashes on EDK2 202211 and later, and this machine has 202211" in found.why) != boots
+
+
+def test_no_download_is_advised_that_could_not_boot(
+    known: Path, call: Call, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    rows = [support(DEBIAN_12, "x86_64"), support(DEBIAN_12, "x86_64", mode="cgroup-v1")]
+    file = known / "debian.toml"
+    text = file.read_text()
+    assert "will not boot here" not in call("image", "fetch", "debian-10/x86_64").stderr
+    for boot, why in (
+        (text.replace('"disk" = "virtio"', '"disk" = "nvme"'), "it needs a disk on nvme"),
+        (text.replace('"bios"', '"uefi"'), "debian-12/x86_64 boots with uefi, and this machine"),
+    ):
+        file.write_text(boot)
+        monkeypatch.setattr(firmware, "DESCRIPTIONS", (place / "none",))
+        found, mode = sourced(rows, catalogue.load_all(), cache().images)
+        assert f"upstream: not fetched: {why}" in found.why
+        assert "upstream: not fetched: its boot loader has its own kernel arguments" in mode.why
+        assert f"{CELL}: it will not boot here: {why}" in call("image", "fetch", CELL).stderr
+        shutil.rmtree(cache().images)
+
+
+def test_an_architecture_that_is_new_is_a_row_and_no_mistake(
+    known: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (schema, registry):
+        monkeypatch.setattr(module, "ARCHES", (*matrix.ARCHES, "riscv64"))
+    file = known / "debian.toml"
+    file.write_text(file.read_text().replace("debian-forky/aarch64", "debian-13/riscv64")
+                    .replace('"iso"', '"raw"'))  # fmt: skip
+    found = row(call, "debian-13/riscv64")
+    assert found["status"] == "unreachable"
+    assert "upstream: not fetched: the harness does not know machines of" in found["reason"]
 
 
 def test_an_unknown_source_is_refused(call: Call) -> None:

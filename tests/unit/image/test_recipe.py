@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +35,11 @@ def test_debian_12_has_no_engine_installed() -> None:
         (("\"dash\"", "3"), "Expected `str`, got `int` - at `$.packages.include[0]`"),
         (("[packages]", "[[files]]\npath = \"etc\"\n[packages]"), "path 'etc' is not absolute"),
         (("[packages]", "[[files]]\npath = \"/a/../b\"\n[packages]"), "is not absolute"),
+        *(
+            (("[packages]", f"[[files]]\npath = {json.dumps(path)}\n[packages]"),
+             "is not that of a file")
+            for path in ("/", "//", "/.", "/etc/", "/etc/\n", "/etc/\x1b", "/etc/a\nb")
+        ),
         (("[packages]", "[[files]]\npath = \"/etc\"\nmode = \"9\"\n[packages]"), "mode '9' is"),
         (("\"toy\"", "\"joy\""), "those of joy-1; call it joy-1.toml"),
     ],

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pycdlib
+import pytest
 
 from harness.image.seed import meta_data, seed_iso, user_data
 from tests.unit.packages.local import AS_ROOT
@@ -60,10 +61,34 @@ def test_a_password_that_has_expired_does_not_keep_root_out(tmp_path: Path) -> N
     (tmp_path / "etc/pam.d").mkdir(parents=True)
     (tmp_path / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
     (tmp_path / "etc/shadow").write_text("root:!:0:0:90:7:::\n")
-    (command,) = config()["bootcmd"]
+    command, _ = config()["bootcmd"]
     there = [*command[:-1], "--root", str(tmp_path), command[-1]]
     subprocess.run([*AS_ROOT, *there], check=True)
     assert (tmp_path / "etc/shadow").read_text() == "root:!::0::7:::\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "becomes"),
+    [
+        ("UsePAM yes\nPermitRootLogin no\nMaxAuthTries 4\n",
+         "UsePAM yes\nPermitRootLogin prohibit-password\nMaxAuthTries 4\n"),
+        ("  permitrootlogin\tyes # all\n", "PermitRootLogin prohibit-password\n"),
+        ("#PermitRootLogin no\nPermitRootX no\n", "#PermitRootLogin no\nPermitRootX no\n"),
+        (None, None),
+    ],
+)
+def test_an_sshd_that_shuts_root_out_lets_it_in(
+    said: str | None, becomes: str | None, tmp_path: Path
+) -> None:
+    file = tmp_path / "sshd_config"
+    if said is not None:
+        file.write_text(said)
+    before = file.stat().st_ino if said else 0
+    _, (*shell, script) = config()["bootcmd"]
+    subprocess.run([*shell, script.replace("/etc/ssh/sshd_config", str(file))], check=True)
+    assert (file.read_text() if file.exists() else None) == becomes
+    if said and said == becomes:  # what says nothing of it is not touched
+        assert file.stat().st_ino == before
 
 
 def test_the_iso_reads_back(tmp_path: Path) -> None:

@@ -34,8 +34,10 @@ class Served:
 
     body: bytes = b""
     status: int = 200
+    head: int = 200  # the status of a HEAD
     etag: str = '"one"'
     ranges: bool = True
+    if_range: bool = True  # whether it is heeded
     content_range: str = ""  # said of any part, true or not
     content_type: str = "application/octet-stream"
     encoding: str = ""
@@ -66,6 +68,9 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Location", what.redirect)
             self.send_header("Content-Length", "0")
             self.end_headers()
+            return
+        if self.command == "HEAD" and what.head != 200:
+            self._plain(what.head)
             return
         mischief = what.times >= 0
         if what.status != 200 and mischief:
@@ -110,10 +115,10 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection |= length != len(body)
 
     def _start(self, what: Served) -> int | None:
-        found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        found = re.fullmatch(r"bytes=(\d+)-\d*", self.headers.get("Range", ""))
         if not found or not what.ranges:
             return None
-        if self.headers.get("If-Range", what.etag) != what.etag:
+        if what.if_range and self.headers.get("If-Range", what.etag) != what.etag:
             return None
         return int(found[1])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,10 @@ IMAGE, LATEST, PINNED = ("image", 0), ("image", 0, "latest"), ("image", 0, "pinn
         (("boot", "b", "firmware"), ["coreboot"], "firmware 'coreboot' is none of: bios, uefi"),
         (("boot", "b", "firmware"), [], "firmware is empty"),
         (("boot", "b", "edk2_before"), "2022.11", "edk2_before '2022.11' is no release such as"),
+        (("boot", "b", "edk2_before"), "000000", "edk2_before '000000' is no release such as"),
+        (("boot", "b", "console"), "tty0", "console 'tty0' is neither"),
+        (("boot", "b", "console"), "ttyS999999", "console 'ttyS999999' is neither"),
+        (("boot", "b", "datasources"), ["none", "NoCloud"], "datasources has 'none' and others"),
         (("boot", "b", "disk"), "ide", "disk 'ide' is none of: virtio, sata, nvme"),
         (("boot", "b", "seed"), "floppy", "seed 'floppy' is none of"),
         (("boot", "b", "nic"), "ne2k", "nic 'ne2k' is none of"),
@@ -192,6 +197,12 @@ IMAGE, LATEST, PINNED = ("image", 0), ("image", 0, "latest"), ("image", 0, "pinn
         (("fixes", "f"), {"why": "w", "when": "first-boot"}, "expected files or commands"),
         (("fixes", "f", "when"), "before-boot", "nothing is run in a disk: expected files alone"),
         (("fixes", "f", "files", 0, "path"), "etc", "path 'etc' is not absolute"),
+        (("fixes", "f", "files", 0, "content"), "a\0", "content or link holds what no file does"),
+        (("fixes", "f", "files", 0, "link"), "a\n", "content or link holds what no file does"),
+        (("fixes", "f", "files", 0, "link"), "a", "a link has neither content nor mode"),
+        ((*IMAGE, "cell"), "toy-1..2/x86_64", "cell 'toy-1..2/x86_64' is not of the form"),
+        ((*IMAGE, "cell"), "toy-1-./x86_64", "cell 'toy-1-./x86_64' is not of the form"),
+        ((*IMAGE, "cell"), f"toy-{'1' * 300}/x86_64", "1/x86_64' is not of the form"),
         ((*IMAGE, "cell"), "toy-1", "cell 'toy-1' is not of the form"),
         ((*IMAGE, "cell"), "joy-1/x86_64", "expected a cell of toy"),
         ((*IMAGE, "provenance"), "rumour", "provenance 'rumour' is none of"),
@@ -201,6 +212,7 @@ IMAGE, LATEST, PINNED = ("image", 0), ("image", 0, "latest"), ("image", 0, "pinn
         ((*IMAGE, "cell"), "toy-../x86_64", "cell 'toy-../x86_64' is not of the form"),
         ((*IMAGE, "cell"), "\x1b[31m\n", "cell '\\x1b[31m\\n' is not of the form"),
         ((*IMAGE, "end_of_life"), "soon", "end_of_life 'soon' is not a date"),
+        ((*IMAGE, "end_of_life"), "0001-01-01", "end_of_life '0001-01-01' is not a date"),
         ((*IMAGE, "end_of_life"), "20300101", "end_of_life '20300101' is not a date"),
         ((*IMAGE, "end_of_life"), "2030-W01-1", "end_of_life '2030-W01-1' is not a date"),
         ((*IMAGE, "end_of_life"), "2030-02-30", "end_of_life '2030-02-30' is not a date"),
@@ -209,6 +221,16 @@ IMAGE, LATEST, PINNED = ("image", 0), ("image", 0, "latest"), ("image", 0, "pinn
         ((*IMAGE, "unverified"), ["latest.nonsense"], "'latest.nonsense' is none of: latest.url"),
         ((*IMAGE, "unverified"), ["end_of_life.x"], "'end_of_life.x' is none of: boot, cell"),
         ((*LATEST, "checksum", "name"), "a\n\x1b[31m", "name 'a\\n\\x1b[31m' is not one plain"),
+        *(((*LATEST, "checksum", "name"), name, "is that of no file in the same directory")
+          for name in (" ", "/", "../../etc/passwd")),
+        *(((*LATEST, kind, "url"), "https://h.example/l", f"{kind}: url 'https://h.example/l' is")
+          for kind in ("checksum", "signature")),
+        *(((*PINNED, "url"), f"https://{host}/d", "names no host that there can be")
+          for host in ("*", "..", "%20", "h..example", "h\u00e4.example")),
+        ((*PINNED, "url"), "https://@h.example/d", "holds a password"),
+        *(((*PINNED, "url"), f"https://h.example/{one}d", "holds what a URL has to write with %")
+          for one in "\x85\u202e\u00e4"),
+        ((*PINNED, "url"), "https://h.example/..", "names no file"),
         ((*PINNED, "digest"), "md5:" + "0" * 32, "digest 'md5:"),
         ((*PINNED, "digest"), SHA.upper(), "is not sha256: and 64"),
         ((*PINNED, "size"), 0, "size 0 is not a number of bytes from 1 to"),
@@ -232,6 +254,13 @@ IMAGE, LATEST, PINNED = ("image", 0), ("image", 0, "latest"), ("image", 0, "pinn
 )
 def test_a_field_that_makes_no_sense(path: Path_, value: Any, said: str, tmp_path: Path) -> None:
     assert said in refusal(tmp_path, dump(changed(path, value)))
+
+
+def test_a_mistake_is_a_short_line_whatever_is_quoted(tmp_path: Path) -> None:
+    said = refusal(tmp_path, dump(changed((*IMAGE, "provenance"), "x" * 70_000)))
+    assert said.startswith("toy-1/x86_64: provenance 'xxx")
+    assert said.endswith("is none of: official, community, self-built")
+    assert len(said) < 1100
 
 
 def test_a_mistake_names_the_cell_it_is_in(tmp_path: Path) -> None:
@@ -258,9 +287,12 @@ BEFORE = {"why": "w", "when": "before-boot"}
     ("changes", "said"),
     [
         ({(*IMAGE, "cell"): "toy-1/aarch64"}, "firmware 'bios' is of x86_64 alone: no machine of"),
-        ({(*IMAGE, "cell"): "toy-1/s390x"}, "the harness does not know machines of s390x"),
         ({(*BOOT, "root"): "xfs", ("fixes", "f"): {**BEFORE, "files": [{"path": "/etc/x"}]}},
          "/etc/x cannot be put into a root of xfs before-boot"),
+        ({("fixes", "f"): {**BEFORE, "files": [{"path": "/etc/a b"}]}},
+         "'/etc/a b' cannot be written by debugfs"),
+        ({("fixes", "f"): {**BEFORE, "files": [{"path": "/etc/a", "link": "b c"}]}},
+         "'/etc/a' cannot be written by debugfs"),
         ({(*BOOT, "datasources"): ["Ec2"]}, "datasources has no NoCloud"),
         ({(*BOOT, "datasources"): ["none"],
           ("fixes", "f"): {**BEFORE, "files": [{"path": "/etc/x", "content": "Ec2"}]}},
@@ -270,6 +302,13 @@ BEFORE = {"why": "w", "when": "before-boot"}
         ({(*IMAGE, "format"): "ova", (*LATEST, "url"): "https://h.example/d.qcow2"},
          "format is ova, and the url https://h.example/d.qcow2 ends in .qcow2"),
         ({(*PINNED, "mirrors"): ["https://h.example/d.qcow2.xz"]}, "ends in .qcow2.xz"),
+        *(({(*PINNED, "url"): f"https://h.example/d.{ending}"}, f"ends in .{last}")
+          for ending, last in (("img.gz", "gz"), ("tar.xz", "xz"), ("zip", "zip"),
+                               ("vmdk", "vmdk"), ("qcow2.sha256", "sha256"))),
+        ({(*PINNED, "url"): "https://h.example/d-arm64.qcow2"},
+         "d-arm64.qcow2 is of another architecture by its name: arm64"),
+        ({(*PINNED, "url"): "https://h.example/d.x86_64.img", (*BOOT, "firmware"): ["uefi"],
+          (*IMAGE, "cell"): "toy-1/aarch64"}, "is of another architecture by its name: x86_64"),
         ({(*BOOT, "firmware"): ["bios", "bios"]}, "firmware: 'bios' is there twice"),
         ({(*BOOT, "datasources"): ["NoCloud"] * 2}, "datasources: 'NoCloud' is there twice"),
         ({(*IMAGE, "fixes"): ["f", "f"]}, "fixes: 'f' is there twice"),
@@ -300,7 +339,11 @@ def test_what_does_not_fit_together(
          ("fixes", "f"): {**BEFORE, "files": [{"path": "/x", "content": "list: [NoCloud]"}]}},
         {(*BOOT, "datasources"): ["none"], (*IMAGE, "format"): "iso"},
         {(*BOOT, "firmware"): ["uefi"], (*IMAGE, "cell"): "toy-1/aarch64"},
+        {(*BOOT, "firmware"): ["uefi"], (*IMAGE, "cell"): "toy-1/s390x"},
+        {("fixes", "f", "files", 0, "path"): "/etc/a b"},
         {(*PINNED, "url"): "https://h.example/d.img"},
+        {(*PINNED, "url"): "https://[::1]/d_amd64.qcow2"},
+        {(*PINNED, "url"): "https://h.example/d.img.xz", (*IMAGE, "format"): "raw.xz"},
         {(*PINNED, "url"): "https://h.example/d.tar.gz", (*IMAGE, "format"): "raw.tar.gz"},
         {(*IMAGE, "unverified"): ["console", "boot.console", "latest.checksum", "pinned.size",
                                   "latest.signature.key"]},
@@ -381,6 +424,31 @@ def test_the_first_boot_fixes_are_there() -> None:
     assert "vault.centos.org" in known["centos-7/aarch64"].fixes[0].commands[0]
     assert "kernel-default" in known["opensuse-tumbleweed/aarch64"].fixes[0].commands[0]
     assert "pacman-key --populate" in known["arch-rolling/x86_64"].fixes[0].commands
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("init=/lib/systemd/systemd rw systemd.show_status=0 quiet noreplace-smp",
+         "init=/lib/systemd/systemd rw systemd.show_status=0 noreplace-smp"),
+        ("init=/lib/systemd/systemd ro loglevel=3 quiet", "init=/lib/systemd/systemd ro"),
+    ],
+    ids=["linux-esx", "linux"],
+)
+def test_photon_gets_a_serial_console(before: str, after: str, tmp_path: Path) -> None:
+    """The file as both kernels write it, behind the link that it is."""
+    text = "# GRUB Environment Block\nphoton_cmdline={}\nphoton_linux=vmlinuz-5.10\n"
+    file, link = tmp_path / "linux.cfg", tmp_path / "photon.cfg"
+    file.write_text(text.format(before))
+    link.symlink_to(file.name)
+    fixes = catalogue.load_all()["photon-4/x86_64"].fixes
+    (line,) = [line for fix in fixes for line in fix.commands if "/boot/photon.cfg" in line]
+    run = ["sh", "-c", line.replace("/boot/photon.cfg", str(link))]
+    subprocess.run(run, check=True)
+    assert link.is_symlink()
+    assert file.read_text() == text.format(f"{after} console=tty0 console=ttyS0")
+    file.write_text("photon_linux=vmlinuz-5.10\n")
+    assert subprocess.run(run, check=False).returncode != 0
 
 
 def test_a_new_kernel_is_booted_before_anything_needs_its_modules() -> None:

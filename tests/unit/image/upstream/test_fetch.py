@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import gzip
 import lzma
 import multiprocessing
 import shutil
@@ -20,6 +21,7 @@ from harness.image import record, store
 from harness.image.model import Image
 from harness.image.upstream.answers import Gone
 from harness.image.upstream.catalogue import Upstream
+from harness.image.upstream.download import Wanted, download
 from harness.image.upstream.fetch import PARTS, Options, cached, fetch, place
 from harness.image.upstream.web import Web
 from tests.unit.image.upstream.conftest import Place, Write, clear, detached, fingerprint, sha
@@ -338,6 +340,19 @@ def test_a_server_that_sends_another_part(
     assert get(upstream).path.read_bytes() == disk
 
 
+@pytest.mark.parametrize("etag", ['"two"', '"one"'])
+def test_a_part_of_another_file_is_not_put_to_the_first(
+    server: Place, disk: bytes, write: Write, get: Get, etag: str
+) -> None:
+    """Of a server that ignores If-Range, where no digest would tell: another tag, or length."""
+    first = b"x" * (len(disk) + (etag == '"one"'))
+    upstream = write(latest={"url": server.serve("/d", first, break_at=1000)})
+    with pytest.raises(TestbedError):
+        get(upstream, trust="first-use")
+    server.serve("/d", disk, etag=etag, if_range=False)
+    assert get(upstream, trust="first-use").path.read_bytes() == disk
+
+
 # what is refused
 
 
@@ -636,6 +651,18 @@ def test_a_body_that_is_compressed_again(
     with pytest.raises(TestbedError) as caught:
         get(write(pinned={"url": server.serve("/d", disk, encoding="gzip"), "digest": sha(disk)}))
     assert "Content-Encoding gzip" in refuse(cache, caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"), [("d", "Identity"), ("d.gz", "x-gzip"), ("d.tar.gz", "GZIP")]
+)
+def test_a_body_that_is_the_file_itself_whatever_it_is_called(
+    server: Place, web: Web, tmp_path: Path, name: str, encoding: str
+) -> None:
+    data, part = gzip.compress(b"a disk"), tmp_path / "d.part"
+    url = server.serve(f"/{name}", data, encoding=encoding)
+    download(web, url, Wanted("toy-1/x86_64", part, False), print)
+    assert part.read_bytes() == data
 
 
 def test_a_disk_with_too_little_room(

@@ -95,7 +95,9 @@ def test_a_file_that_does_not_fit_is_noticed(disk: Path, tmp_path: Path) -> None
 
 def test_no_path_becomes_a_command(disk: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be written by debugfs"):
-        fixes.apply(disk, (File("/etc/a\nrm /etc/hostname", "x"),), tmp_path / "log")
+        fixes.apply(disk, (File("/etc/a /etc/hostname", "x"),), tmp_path / "log")
+    with pytest.raises(ValueError, match="is not that of a file"):
+        File("/etc/a\nrm /etc/hostname", "x")
 
 
 def test_what_belongs_into_the_disk() -> None:

@@ -174,6 +174,35 @@ def test_a_header_that_fills_the_memory(run: Run) -> None:
     assert "is no raw.tar.gz, or damaged" in refused(run, packed, "raw.tar.gz")
 
 
+def holes_in_pax(entries: int) -> bytes:
+    """A map of holes before the content, as GNU tar writes it with --sparse-version=1.0."""
+    data = f"{entries}\n".encode() + b"0\n1\n" * entries
+    said = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "512",
+            "GNU.sparse.name": "d.raw"}  # fmt: skip
+    return tar(member("d.raw", data.ljust(-(-len(data) // 512) * 512, b"\0"), pax_headers=said))
+
+
+def holes_in_gnu(entries: int) -> bytes:
+    """The same in headers of its own after the first, each with 21 and a word for: one more."""
+    info = tarfile.TarInfo("d.raw")
+    info.type = tarfile.GNUTYPE_SPARSE
+    head = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    head[482] = 1  # more follow
+    head[148:156] = b" " * 8
+    head[148:156] = b"%06o\0 " % sum(head)
+    more = (b"%011o\0%011o\0" % (0, 1)) * 21 + b"\1"
+    return bytes(head) + more.ljust(512, b"\0") * (entries // 21) + bytes(1024)
+
+
+@pytest.mark.parametrize("holes", [holes_in_pax, holes_in_gnu])
+def test_a_map_of_holes_that_fills_the_memory(
+    holes: Callable[[int], bytes], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.image.upstream.unpack.HEADERS", 1 << 16)
+    packed = gzip.compress(holes(50_000))
+    assert "its headers are too large" in refused(run, packed, "raw.tar.gz")
+
+
 @pytest.mark.parametrize(
     "headers",
     [

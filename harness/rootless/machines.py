@@ -243,6 +243,7 @@ class Machines:
                 extra={
                     "host_key": guest.access.host_key, "cmdline": spec.cmdline,
                     "facts": facts.to_json(), "hooks": self._hook_names(state, altered),
+                    "induced": self._induced(state, altered),
                     "altered": altered, "listens": listens,
                     "kernel_arguments": self.options.kernel_arguments, "withheld": list(withheld),
                 },
@@ -260,6 +261,12 @@ class Machines:
         """Of every script that ran on the way to *state*, for those who look at it later."""
         below = STATES[: STATES.index(state) + altered]
         return [path.name for rung in below for path in self.options.hooks.get(rung, ())]
+
+    def _induced(self, state: str, altered: bool) -> list[str]:
+        """Every trait that was induced on the way to *state*, as it is asked for."""
+        below = STATES[: STATES.index(state) + altered]
+        induced = self.options.induced
+        return [f"{rung}:{name}={value}" for rung in below for name, value in induced.get(rung, ())]
 
     def logs(self, cell: Cell) -> Path:
         """The directory of *cell*'s logs in this run."""

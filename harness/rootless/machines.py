@@ -74,6 +74,10 @@ class Machines:
         self.options = options
         self.leases = Leases(options.cache.leases)
         self.states = StateStore(options.cache.states)
+        if options.uri == EMBED:  # the QEMU of another libvirt may be another user's
+            for part in (options.cache.states, options.cache.guests):
+                with contextlib.suppress(OSError):
+                    part.chmod(0o700)  # disks and memory hold what the guests are known by
         self._keys = options.cache.root / "keys"
         self._accelerations: dict[str, Acceleration] = {}
         self._guests: dict[int, tuple[Guest, Lease]] = {}
@@ -137,7 +141,7 @@ class Machines:
                 hint="ask again: the new one is then taken",
             )
         name = f"{cell.slug}-{secrets.token_hex(4)}"
-        scratch = self.options.cache.root / "guests" / name
+        scratch = self.options.cache.guests / name
         lease = self.leases.take(
             name=name, uuid=str(identity), cell=cell.id, run=self.options.run_id,
             directory=scratch, console=self.logs(cell) / f"console-{name[-8:]}.log",

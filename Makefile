@@ -5,8 +5,8 @@ OTHERS ?= --cell debian-11/x86_64 --cell debian-forky/x86_64
 WORKERS ?= 2
 VENV ?= .venv
 BIN := $(VENV)/bin
-# What the test bed broke is asked once more; an answer of the guest never is.
-AGAIN := --reruns 1 --only-rerun TestbedError --only-rerun RestoreError
+# What the test bed broke is asked once more, as is what came too late; another answer never is.
+AGAIN := --reruns 1 --only-rerun TestbedError --only-rerun RestoreError --only-rerun CommandTimeout
 
 .DEFAULT_GOAL := help
 .PHONY: help bootstrap extras smoke test lint unit vm negatives bench clean

@@ -59,6 +59,12 @@ class Support:
     source: str = ""  # image source: upstream, built or twin
 
 
+def matches(cell: Cell, pattern: str) -> bool:
+    """Whether the glob *pattern* selects *cell*.  That a cell is a twin follows from what there is,
+    so it does not select."""
+    return fnmatchcase(cell.id.replace(f"+{TWIN}", ""), pattern.replace(f"+{TWIN}", ""))
+
+
 def select(
     supports: Iterable[Support],
     *,
@@ -71,8 +77,6 @@ def select(
     A pattern that matches nothing raises :class:`UsageError`, with the known names.
     """
     rows = list(supports)
-    # Whether a cell is a twin follows from what there is, so it does not select.
-    cells = [pattern.replace(f"+{TWIN}", "") for pattern in cells]
 
     def ids(row: Support) -> str:
         return row.cell.id.replace(f"+{TWIN}", "")
@@ -81,7 +85,7 @@ def select(
         return row.cell.distro, f"{row.cell.distro}-{row.cell.release}"
 
     for pattern in cells:
-        if not any(fnmatchcase(ids(row), pattern) for row in rows):
+        if not any(matches(row.cell, pattern) for row in rows):
             distro, _, arch = pattern.partition("/")
             known = instead(pattern, sorted({ids(row) for row in rows}), "cells")
             if arch and not any(fnmatchcase(row.cell.arch, arch.partition("+")[0]) for row in rows):
@@ -102,7 +106,7 @@ def select(
 
     def wanted(row: Support) -> bool:
         return (
-            (not cells or any(fnmatchcase(ids(row), p) for p in cells))
+            (not cells or any(matches(row.cell, p) for p in cells))
             and (not distros or any(fnmatchcase(n, p) for p in distros for n in names(row)))
             and (not arches or any(fnmatchcase(row.cell.arch, p) for p in arches))
         )

@@ -33,6 +33,10 @@ class Cache:
     def leases(self) -> Path:
         return self._part("leases")
 
+    @property
+    def guests(self) -> Path:
+        return self._part("guests")
+
     def _part(self, name: str) -> Path:
         part = self.root / name
         part.mkdir(parents=True, exist_ok=True)

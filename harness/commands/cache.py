@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
+from typing import Any
 
 import click
 from rich import box
@@ -12,6 +14,7 @@ from rich.text import Text
 
 from harness.commands.common import ago, cache_option, number, size_of
 from harness.commands.image import scan, size
+from harness.commands.stored import altered
 from harness.errors import UsageError
 from harness.hypervisor.leases import Lease, Leases
 from harness.hypervisor.saved import StateStore
@@ -24,6 +27,21 @@ from harness.rootless import housekeeping
 from harness.rootless.lab import STATE_MAX_AGE, STATE_MAX_BYTES
 
 DAY, GIB = 86_400.0, 1 << 30
+
+
+class Amount(click.FloatRange):
+    """A number from 0 on, and neither ``inf`` nor ``nan``."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no amount", param, ctx)
+        return number
 
 
 @click.group(invoke_without_command=True)
@@ -74,10 +92,10 @@ def reap(place: Cache, kept: str | None) -> None:
 
 
 @cache.command()
-@click.option("--max-age", type=click.FloatRange(min=0), metavar="DAYS",
+@click.option("--max-age", type=Amount(), metavar="DAYS",
               default=STATE_MAX_AGE / DAY, show_default=True,
               help="what was not used for so long goes")
-@click.option("--max-size", type=click.FloatRange(min=0), metavar="GIB",
+@click.option("--max-size", type=Amount(), metavar="GIB",
               show_default=f"{STATE_MAX_BYTES >> 30}, or half of what the disk has",
               help="then the longest unused states go, until the rest fits")
 @click.pass_obj
@@ -171,9 +189,8 @@ def _show(place: Cache) -> None:
         store = StateStore(place.states)
         table = _table("saved state", "of", "key", "made", "used", "size", "note")
         for state in sorted(states, key=lambda s: (s.cell, s.created)):
-            hooks = ", ".join(state.extra.get("hooks", ()))
             lost = housekeeping.orphaned(state, store, present)
-            note = "what lies below it is gone" if lost else f"hook {hooks}" if hooks else ""
+            note = "what lies below it is gone" if lost else altered(state)
             table.add_row(
                 state.name, state.cell, state.key[:8], f"{ago(now - state.created)} ago",
                 f"{ago(now - state.used)} ago", size_of(state.size), note,

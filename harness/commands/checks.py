@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import platform
 import pwd
@@ -49,6 +48,9 @@ def all_checks(place: Cache, uri: str) -> Iterator[Check]:
     for arch in ARCHES:
         yield from qemu(arch)
     yield from libvirt_user()
+    if broken := unusable(place):  # all that follows looks there
+        yield broken
+        return
     yield libvirt(uri, place)
     yield accelerator(place)
     yield from uefi()
@@ -122,8 +124,10 @@ def accelerator(place: Cache) -> Check:
     found = f"{chosen.kind}: {chosen.reason}"
     if chosen.kind == "kvm":
         return Check(OK, "acceleration", found)
-    return Check(WARN, "acceleration", f"{found}; guests run, at about a tenth of the speed",
-                 "a host whose KVM works")  # fmt: skip
+    step = "a host whose KVM works"
+    if acceleration.kvm_denied():
+        step = f"usermod -aG kvm {_name(os.geteuid())}, and a new login"
+    return Check(WARN, "acceleration", f"{found}; guests run, at about a tenth of the speed", step)
 
 
 def uefi() -> Iterator[Check]:
@@ -163,13 +167,14 @@ def user(
     if uid == 0:
         yield Check(OK, "user", "root")
         return
-    name = name or getpass.getuser()
+    name = name or _name(uid)
     try:
-        lines = subuid.read_text().splitlines()
+        lines = subuid.read_text(errors="replace").splitlines()
     except OSError:
         lines = []
-    counts = [int(line.split(":")[2]) for line in lines
-              if line.split(":")[0] in (name, str(uid)) and line.count(":") == 2]  # fmt: skip
+    fields = [line.split(":") for line in lines]
+    counts = [int(one[2]) for one in fields
+              if one[0] in (name, str(uid)) and len(one) == 3 and one[2].isdecimal()]  # fmt: skip
     if sum(counts) < 65_536:
         step = f"usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}"
         yield Check(FAIL, "user", f"{name} has {sum(counts)} subordinate ids; building images "
@@ -178,6 +183,13 @@ def user(
         yield Check(OK, "user", f"{name}, with {sum(counts)} subordinate ids")
     if shutil.which("newuidmap") is None:
         yield Check(FAIL, "newuidmap", "not installed: no image can be built", BOOTSTRAP)
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def memory() -> Check:
@@ -189,15 +201,21 @@ def memory() -> Check:
     return Check(OK, "memory", found)
 
 
-def space(place: Cache) -> Check:
+def unusable(place: Cache) -> Check | None:
+    """The line of a cache in which nothing can be kept, or None."""
     try:
-        free = shutil.disk_usage(place.images).free
+        parts = (place.images, place.states, place.twins, place.leases)
     except OSError as error:
-        return Check(FAIL, "cache", f"{place.root}: {error.strerror}",
-                     "choose another with $ROOTLESS_HARNESS_CACHE")  # fmt: skip
-    if not os.access(place.images, os.W_OK):
-        return Check(FAIL, "cache", f"{place.root} cannot be written to",
-                     "choose another with $ROOTLESS_HARNESS_CACHE")  # fmt: skip
+        why = f"{place.root}: {error.strerror}"
+    else:
+        if all(os.access(part, os.W_OK) for part in parts):
+            return None
+        why = f"{place.root} cannot be written to"
+    return Check(FAIL, "cache", why, "choose another with $ROOTLESS_HARNESS_CACHE")
+
+
+def space(place: Cache) -> Check:
+    free = shutil.disk_usage(place.images).free
     found = f"{size_of(free)} free in {place.root}"
     if free >> 20 < NEEDED_MIB:
         return Check(FAIL, "cache", f"{found}; an image needs {NEEDED_MIB} MiB",

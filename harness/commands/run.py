@@ -17,6 +17,8 @@ from harness.paths import project
 
 # -v: a line a scenario.  -rN: the report says it better than pytest's short summary.
 STYLE = ("-v", "-rN")
+# Options whose value may be a scenario, and is none that should run.
+OF_A_PATH = ("--deselect", "--ignore", "--ignore-glob", "--confcutdir", "--rootdir", "-c")
 _CELL = re.compile(rf"[a-z]+-[^/:]+/({'|'.join(ARCHES)}|\*)([+/].*)?")
 
 
@@ -99,7 +101,9 @@ def command_line(arguments: Sequence[str]) -> list[str]:
     if not (root / "scenarios").is_dir():
         raise UsageError(f"there are no scenarios in {root}",
                          hint="install the checkout itself: pip install -e .")  # fmt: skip
-    found = [_scenario(word, root) for word in arguments]
+    before = ("", *arguments)
+    found = ["" if last in OF_A_PATH else _scenario(word, root)
+             for word, last in zip(arguments, before, strict=False)]  # fmt: skip
     paths = [path for path in found if path] or [str(root / "scenarios")]
     rest = [word for word, path in zip(arguments, found, strict=True) if not path]
     # Paths first: an option that pytest does not know yet may take a value.

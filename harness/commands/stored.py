@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -74,14 +75,16 @@ def probed_in_states(cache_dir: str | None) -> list[Probed]:
         facts = _read(state.extra.get("facts", {}))
         if facts is not None:
             when = datetime.fromtimestamp(state.created, UTC).isoformat(timespec="seconds")
-            found.append(Probed(state.cell, facts, "state", state.name, when, _altered(state)))
+            found.append(Probed(state.cell, facts, "state", state.name, when, altered(state)))
     found.sort(key=lambda p: p.when, reverse=True)
     found.sort(key=lambda p: (bool(p.altered), RUNGS.index(p.name) if p.name in RUNGS else 9))
     return found
 
 
-def _altered(state: SavedState) -> str:
+def altered(state: SavedState) -> str:
+    """The options that made *state* other than its distro is; of scripts, the names alone."""
     words = [f"--hook {name}" for name in state.extra.get("hooks", ())]
+    words += [f"--induce {shlex.quote(one)}" for one in state.extra.get("induced", ())]
     words += [f"--withhold {name}" for name in state.extra.get("withheld", ())]
     arguments = state.extra.get("kernel_arguments", "")
     return " ".join([*words, *([f"--kernel-args '{arguments}'"] if arguments else [])])

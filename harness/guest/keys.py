@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import paramiko
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import SSHCertificateBuilder, SSHCertificateType
 from filelock import FileLock
+
+from harness.errors import TestbedError
 
 # That a run's certificate is good for: a key left lying about opens no guest for ever, but any run
 # and whoever looks at the guest that it kept have the time they need.
@@ -38,7 +41,8 @@ def new_host_key() -> HostKey:
 
 
 def authority(directory: Path) -> Ed25519PrivateKey:
-    """The authority's key in *directory*, made at the first call."""
+    """The authority's key in *directory*, made at the first call.  Raises :class:`TestbedError`
+    where the file is damaged."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "authority"
     with FileLock(directory / ".lock"):
@@ -46,9 +50,17 @@ def authority(directory: Path) -> Ed25519PrivateKey:
             temporary = directory / f"authority.{os.getpid()}"
             with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
                 file.write(_private_pem(Ed25519PrivateKey.generate()))
+                file.flush()
+                os.fsync(file.fileno())  # or it may be empty after a loss of power
             temporary.replace(path)
-        key = serialization.load_ssh_private_key(path.read_bytes(), password=None)
-    assert isinstance(key, Ed25519PrivateKey)
+        try:
+            key = serialization.load_ssh_private_key(path.read_bytes(), password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise TestbedError(f"{path} is no key of Ed25519, and guests trust no other",
+                           hint="remove it, and the saved states, which trust what it was",
+                           command=f"rm {path} && harness cache clear --states")  # fmt: skip
     return key
 
 

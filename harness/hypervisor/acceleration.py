@@ -21,6 +21,7 @@ from harness.matrix import EMULATOR_PACKAGES
 
 CHOICES = ("auto", "kvm", "tcg")
 PROBE_SECONDS = 20.0
+KVM = Path("/dev/kvm")
 _MACHINES = {"x86_64": ("pc", "ttyS0"), "aarch64": ("virt", "ttyAMA0")}
 _FLAGS = {"x86_64": ("vmx", "svm")}
 
@@ -105,14 +106,21 @@ def _cheap_refusal(arch: str) -> str:
         return f"the harness does not know machines of {arch}"
     if arch != machine:
         return f"the host is {machine}, the guest {arch}"
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return "/dev/kvm is absent or cannot be opened by this user"
+    if kvm_denied():
+        return f"{KVM} is there, but this user may not open it"
+    if not KVM.exists():
+        return f"{KVM} is absent"
     wanted = _FLAGS.get(arch)
     if wanted:
         flags = _cpu_flags()
         if not flags.intersection(wanted):
             return f"the CPU shows none of the flags {', '.join(wanted)}, so /dev/kvm is a trap"
     return ""
+
+
+def kvm_denied() -> bool:
+    """Whether there is a /dev/kvm for others, as the user is not in its group."""
+    return KVM.exists() and not os.access(KVM, os.R_OK | os.W_OK)
 
 
 def _cpu_flags() -> frozenset[str]:

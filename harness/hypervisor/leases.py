@@ -13,7 +13,7 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,15 @@ def _of_former_kind(record: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
+def _read(path: Path) -> Lease | None:
+    """What another version of the harness adds to a record is nothing to this one."""
+    try:
+        record = _of_former_kind(json.loads(path.read_text()))
+        return Lease(**{one.name: record[one.name] for one in fields(Lease) if one.name in record})
+    except (OSError, ValueError, TypeError, AttributeError, KeyError):
+        return None
+
+
 class Leases:
     """The records in one directory, shared by every run that uses the same cache."""
 
@@ -63,14 +72,9 @@ class Leases:
         self._lock = FileLock(directory / ".lock")
 
     def all(self) -> list[Lease]:
-        leases = []
-        for path in sorted(self.directory.glob("*.json")):
-            try:
-                leases.append(Lease(**_of_former_kind(json.loads(path.read_text()))))
-            except (OSError, ValueError, TypeError, AttributeError, KeyError):
-                # Half-written by a killed process: it holds nothing that the reaper could use.
-                path.unlink(missing_ok=True)
-        return leases
+        """Every lease that can be read; the others are left to :meth:`reap`."""
+        found = (_read(path) for path in sorted(self.directory.glob("*.json")))
+        return [lease for lease in found if lease is not None]
 
     def take(self, *, name: str, uuid: str, cell: str, run: str, directory: Path,
              console: Path) -> Lease:  # fmt: skip
@@ -119,6 +123,10 @@ class Leases:
                     end_guest(lease)
                     self.release(lease.name)
                     ended.append(lease)
+            for path in self.directory.glob("*.json"):
+                # The guest's directory has its name, and may be in use by another version.
+                if _read(path) is None and not any(qemu_processes(f"/{path.stem}")):
+                    path.unlink(missing_ok=True)
         return ended
 
 

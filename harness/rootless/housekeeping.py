@@ -161,7 +161,7 @@ def _unreadable(store: StateStore, quiet: float) -> list[str]:
 def _abandoned(cache: Cache) -> Iterator[str]:
     """Remove guests' directories that no lease names."""
     leased = {lease.name for lease in Leases(cache.leases).all()}
-    for path in (cache.root / "guests").glob("*"):
+    for path in cache.guests.glob("*"):
         if path.name in leased or _age(path) < STARTING:
             continue
         if not any(qemu_processes(str(path))):

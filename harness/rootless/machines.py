@@ -74,6 +74,10 @@ class Machines:
         self.options = options
         self.leases = Leases(options.cache.leases)
         self.states = StateStore(options.cache.states)
+        if options.uri == EMBED:  # the QEMU of another libvirt may be another user's
+            for part in (options.cache.states, options.cache.guests):
+                with contextlib.suppress(OSError):
+                    part.chmod(0o700)  # disks and memory hold what the guests are known by
         self._keys = options.cache.root / "keys"
         self._accelerations: dict[str, Acceleration] = {}
         self._guests: dict[int, tuple[Guest, Lease]] = {}
@@ -137,7 +141,7 @@ class Machines:
                 hint="ask again: the new one is then taken",
             )
         name = f"{cell.slug}-{secrets.token_hex(4)}"
-        scratch = self.options.cache.root / "guests" / name
+        scratch = self.options.cache.guests / name
         lease = self.leases.take(
             name=name, uuid=str(identity), cell=cell.id, run=self.options.run_id,
             directory=scratch, console=self.logs(cell) / f"console-{name[-8:]}.log",
@@ -243,6 +247,7 @@ class Machines:
                 extra={
                     "host_key": guest.access.host_key, "cmdline": spec.cmdline,
                     "facts": facts.to_json(), "hooks": self._hook_names(state, altered),
+                    "induced": self._induced(state, altered),
                     "altered": altered, "listens": listens,
                     "kernel_arguments": self.options.kernel_arguments, "withheld": list(withheld),
                 },
@@ -260,6 +265,12 @@ class Machines:
         """Of every script that ran on the way to *state*, for those who look at it later."""
         below = STATES[: STATES.index(state) + altered]
         return [path.name for rung in below for path in self.options.hooks.get(rung, ())]
+
+    def _induced(self, state: str, altered: bool) -> list[str]:
+        """Every trait that was induced on the way to *state*, as it is asked for."""
+        below = STATES[: STATES.index(state) + altered]
+        induced = self.options.induced
+        return [f"{rung}:{name}={value}" for rung in below for name, value in induced.get(rung, ())]
 
     def logs(self, cell: Cell) -> Path:
         """The directory of *cell*'s logs in this run."""

@@ -29,6 +29,8 @@ def check(config: pytest.Config, *, worker: bool) -> None:
         _run_dir(config)
     if any(config.getoption(name) for name in ("--cell", "--distro", "--arch")):
         options.runnable(config)
+    elif junit.asked(config, project() / "scenarios"):
+        options.selected(config)  # a cache that cannot be is told once, not for every file
     if worker or config.option.collectonly or config.option.help:
         return
     if junit.asked(config, project() / "scenarios"):

@@ -18,7 +18,7 @@ from harness.hypervisor.acceleration import CHOICES
 from harness.hypervisor.connection import EMBED
 from harness.image.choose import CHOICES as SOURCES
 from harness.image.upstream import catalogue
-from harness.matrix import Cell, Support, select
+from harness.matrix import Cell, Support, matches, select
 from harness.names import instead
 from harness.paths import cache
 from harness.rootless import inducing
@@ -99,13 +99,22 @@ def _selected(config: pytest.Config) -> list[Support]:
         found, known, cache(config.getoption("--cache-dir")).images,
         config.getoption("--image-source"), config.getoption("--kernel-args"),
     )]  # fmt: skip
-    version = config.getoption("--engine-version") or _engine_of(config.getoption("--cell"))
-    if not version:
+    version, named = config.getoption("--engine-version"), _engine_of(config.getoption("--cell"))
+    if version and named:
+        raise UsageError(f"--engine-version {version} and a --cell with {named}: name it once")
+    if not version and not named:
         return rows
     return [
-        replace(row, cell=with_engine(row.cell, version)) if registry.describes(row.cell) else row
+        replace(row, cell=with_engine(row.cell, version or named))
+        if registry.describes(row.cell) and (version or _names_engine(config, row.cell)) else row
         for row in rows
     ]
+
+
+def _names_engine(config: pytest.Config, cell: Cell) -> bool:
+    """Whether a ``--cell`` that selects *cell* names a version of its engine."""
+    patterns = [text for text in config.getoption("--cell") if text.count("/") > 1]
+    return any(matches(cell, pattern) for pattern in _without_engine(patterns))
 
 
 def with_engine(cell: Cell, version: str) -> Cell:

@@ -125,3 +125,13 @@ def _check(rest: list[str]) -> None:
         here, rest = found, rest[1:]
     options = {name for one in here.params for name in (*one.opts, *one.secondary_opts)}
     assert set(given(rest)) <= {*options, "--help", "--version"}, here.name
+
+
+def test_what_the_test_bed_broke_is_asked_again_everywhere() -> None:
+    """An error of any class that ends in a testbed-error, unless its guest idled."""
+    options = "--only-rerun TestbedError --only-rerun RestoreError --only-rerun CommandTimeout"
+    assert options in (ROOT / "Makefile").read_text()
+    assert options in (ROOT / "tox.ini").read_text()
+    for page in ("running-nightly", "hypervisor"):
+        told = (ROOT / "docs" / f"{page}.md").read_text()
+        assert "--only-rerun 'TestbedError|RestoreError|CommandTimeout'" in told

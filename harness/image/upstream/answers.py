@@ -88,8 +88,10 @@ def whole(answer: requests.Response) -> int | None:
 
 def is_page(start: bytes) -> bool:
     """Whether a file begins as pages do, perhaps after a byte order mark and comments."""
-    form = rb"(\xef\xbb\xbf)?\s*(<!--.*?-->\s*)*(<!doctype html|<html|<head)"
-    return bool(re.match(form, start[:4096], re.IGNORECASE | re.DOTALL))
+    rest = start[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
+    while rest.startswith(b"<!--"):  # one pattern for it all would try each comment's end twice
+        rest = rest.partition(b"-->")[2].lstrip()
+    return rest.lower().startswith((b"<!doctype html", b"<html", b"<head"))
 
 
 def refuse_page(start: bytes, url: str) -> None:

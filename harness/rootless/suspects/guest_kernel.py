@@ -9,10 +9,10 @@ import stat
 
 from harness.rootless.suspects.guest_notes import note, owner, read, run
 
-FILTERS = re.compile(r"-j (DROP|REJECT)|DROP \[")
-NFT_FILTERS = re.compile(r"\b(drop|reject|queue)\b")
-# What iptables-save tells is not told twice.
-OF_IPTABLES = re.compile(r"table ip6? (filter|nat|mangle|raw|security) ")
+# What keeps something out or leads it elsewhere.
+FILTERS = re.compile(r"-j (DROP|REJECT|REDIRECT|DNAT|TPROXY|NFQUEUE)\b|^:\S+ DROP")
+NFT_FILTERS = re.compile(r"\b(drop|reject|queue|redirect|dnat|tproxy)\b")
+FAMILIES = {"iptables-save": "ip", "ip6tables-save": "ip6"}
 SWITCHES = "kernel user vm fs net/ipv4 net/ipv6 net/core net/netfilter net/bridge net/unix".split()
 # Counters, keys, what memory is left at boot, and what cannot be read.
 CHANGING = re.compile(
@@ -50,20 +50,25 @@ def switches() -> None:
 
 
 def firewall() -> None:
-    """Note the rules that keep something out; those of the daemon are as they should be."""
-    for command in ("iptables-save", "ip6tables-save"):
+    """Note the rules; those of the daemon are as they should be."""
+    told = set()  # tables, as nft names them: not told twice
+    for command, family in FAMILIES.items():
         for line in run(command).splitlines():
-            if line.startswith(("-A", ":")) and FILTERS.search(line):
+            if line.startswith("*"):
+                told.add(f"table {family} {line[1:]}")
+            elif line.startswith(("-A", ":")):
                 rule = re.sub(r" ?\[[0-9:]*\]", "", line)
                 own = "DOCKER" in rule or rule.startswith(":FORWARD")
-                note(f"firewall {command} {rule}", f"{command} says {rule}", not own)
+                odd = FILTERS.search(rule) is not None and not own
+                note(f"firewall {command} {rule}", f"{command} says {rule}", odd)
     table = ""
     for line in run("nft", "list", "ruleset").splitlines():
+        rule = re.sub(r" ?(counter packets \d+ bytes \d+|expires \w+)", "", line.strip())
         if line.startswith("table "):
-            table = "" if OF_IPTABLES.match(line) else line.rstrip(" {")
-        elif table and NFT_FILTERS.search(line):
-            rule = re.sub(r" ?counter packets \d+ bytes \d+", "", line.strip())
-            note(f"firewall {table} {rule}", f"nft's {table} says {rule}", True)
+            table = "" if line.rstrip(" {") in told else line.rstrip(" {")
+        elif table and rule.strip("}"):
+            odd = NFT_FILTERS.search(rule) is not None
+            note(f"firewall {table} {rule}", f"nft's {table} says {rule}", odd)
 
 
 def routes() -> None:

@@ -8,16 +8,22 @@ import re
 from harness.rootless.suspects.guest_notes import note, owner, read, run
 
 DAEMONS = {"dockerd", "rootlesskit", "containerd", "slirp4netns", "pasta", "lxc-user-nic"}
-CONFINED = re.compile("docker|rootlesskit|slirp|runc|[ug]idmap|containerd|fuse|(ip|x)tables")
 # A bit, a filter or a limit that a unit, PAM or a profile may have given.
 STATUS = ("NoNewPrivs", "Seccomp", "CapPrm", "CapBnd", "CapAmb")
 LIMITS = ("Max processes", "Max open files", "Max address space", "Max locked memory")
-MOUNTED = "/ /proc /tmp /home /var /var/lib /usr /run /dev /dev/shm /sys /sys/fs/cgroup".split()
+# Comes and goes by itself, or is a container's.
+PASSING = re.compile("/run/credentials/|/proc/sys/fs/binfmt_misc|/(docker|containerd)/")
+# Options that no two guests share.
+NUMBERS = ("size=", "nr_", "fd=", "pgrp=", "pipe_ino=")
+# No file system of the kernel's own that belongs below /proc or /sys.
+ELSEWHERE = {"tmpfs", "devtmpfs", "proc", "sysfs", "ext4", "xfs", "btrfs", "overlay"}
 OF_ROOT = ("user@0.service", "user-0.slice")  # the harness's own login
 OF_UNITS = (
     "Delegate DelegateControllers NoNewPrivileges MemoryMax MemoryHigh TasksMax "
     "CPUQuotaPerSecUSec AmbientCapabilities CapabilityBoundingSet LimitNOFILE LimitNPROC "
-    "LimitAS ProtectHome ProtectSystem PrivateUsers RestrictNamespaces LoadState"
+    "LimitAS ProtectHome ProtectSystem PrivateUsers RestrictNamespaces LoadState "
+    "IPAddressAllow IPAddressDeny DevicePolicy DeviceAllow PrivateDevices PrivateNetwork "
+    "SystemCallFilter RestrictAddressFamilies"
 ).split()
 
 
@@ -84,7 +90,8 @@ def units() -> None:
         note(f"unit {unit}", f"{unit} is there")
         asked = ["systemctl", "show", "--no-pager", unit]
         for line in run(*asked, "-p", ",".join(OF_UNITS)).splitlines():
-            note(f"unit {unit}\t{line.partition('=')[0]}", f"{unit} has {line[:160]}")
+            key = f"unit {unit}\t{line.partition('=')[0]}"
+            note(key, f"{unit} has {line[:160]}", value=line)
 
 
 def namespace(pid: str) -> str:
@@ -111,13 +118,20 @@ def machine() -> None:
     for line in run("systemctl", "--failed", "--plain", "--no-legend", "--no-pager").splitlines():
         unit = line.partition(" ")[0]
         note("failed " + unit, f"the unit {unit} has failed", True)
-    for line in read("/proc/mounts").decode("utf-8", "replace").splitlines():
-        _, where, _, options = line.split()[:4]
-        if where in MOUNTED or where.startswith(("/run/user/", "/home/")):
-            kept = ",".join(o for o in options.split(",") if not o.startswith(("size=", "nr_")))
-            odd = where in ("/", "/usr", "/home", "/var") and re.search("nosuid|noexec", options)
-            told = f"{where} is mounted {kept}"
-            note("mount " + where, told, bool(odd) or "hidepid" in options)
+    mounts(read("/proc/mounts").decode("utf-8", "replace"))
     for line in run("cat", "/sys/kernel/security/apparmor/profiles").splitlines():
-        if CONFINED.search(line):
-            note("profile " + line, "AppArmor has the profile " + line)
+        note("profile " + line.rpartition(" (")[0], "AppArmor has the profile " + line)
+
+
+def mounts(table: str) -> None:
+    """Note what is mounted where, from the text of /proc/mounts."""
+    for line in table.splitlines():
+        _, where, kind, options = line.split()[:4]
+        if PASSING.search(where):
+            continue
+        kept = ",".join(o for o in options.split(",") if not o.startswith(NUMBERS))
+        odd = where in ("/", "/usr", "/home", "/var") and re.search("nosuid|noexec", options)
+        over = where.startswith(("/proc/", "/sys/")) and kind in ELSEWHERE
+        over = over and where != "/sys/fs/cgroup"
+        told = f"{where} is mounted {kept}"
+        note("mount " + where, told, bool(odd) or over or "hidepid" in options)

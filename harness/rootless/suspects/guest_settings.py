@@ -1,5 +1,5 @@
 # Python 3.6, few imports (each costs time under emulation): see guest_collect.
-# ruff: noqa: PTH113, PTH114, PTH115, PTH116, PTH118, PTH119, PTH208, SIM905
+# ruff: noqa: PTH113, PTH114, PTH115, PTH116, PTH118, PTH208, SIM905
 """Runs in the guest: what is set for the user, the machine, the daemon, and who may change it."""
 
 import contextlib
@@ -21,6 +21,9 @@ CONFIGURATION = (
     "/usr/local/lib/systemd /etc/udev/rules.d /etc/nftables.conf /etc/sysctl.conf "
     "/etc/environment /etc/ld.so.preload /etc/subuid /etc/subgid /etc/login.defs /etc/modules "
     "/etc/apparmor.d /etc/hosts /etc/resolv.conf /etc/systemd/system.conf /etc/systemd/user.conf "
+    "/etc/systemd/system.control /run/systemd/system.control /run/systemd/transient "
+    "/etc/systemd/journald.conf /etc/systemd/journald.conf.d /run/systemd/journald.conf.d "
+    "/usr/lib/systemd/journald.conf.d "
     "/run/systemd/system /run/systemd/user /usr/lib/systemd/system/user@.service "
     "/usr/lib/systemd/system/user@.service.d /usr/lib/systemd/system/user-.slice.d "
     "/usr/lib/systemd/user/docker.service /usr/lib/systemd/user/docker.service.d "
@@ -40,6 +43,8 @@ PRIVATE = (
 # Made by root once, and the user's own daemon cannot write there.
 OF_THE_USER = ".config .config/docker .docker .local .local/share .local/share/docker".split()
 OF_AN_ENGINE = re.compile("docker|containerd")  # in the runtime directory
+# No two guests share these: a key of the engine, and what a login or a call makes by the way.
+PASSING = re.compile(r"/key\.json$|/run/systemd/transient/(session-|run-).*\.(scope|service)$")
 KINDS = {stat.S_IFDIR: "directory", stat.S_IFSOCK: "socket", stat.S_IFLNK: "link"}
 # What no package brought is remarkable here.
 UNOWNED = (
@@ -89,7 +94,7 @@ def files(places: "list[str]") -> None:
         for directory, below, names in os.walk(place):
             below[:] = [] if place == "/etc/apparmor.d" else sorted(below)
             every += [os.path.join(directory, name) for name in sorted(names)]
-    every = [path for path in every if os.path.basename(path) != "key.json"]
+    every = [path for path in every if not PASSING.search(path)]
     every = [path for path in every if os.path.islink(path) or os.path.isfile(path)][:FILES]
     owners = packages_of([path for path in every if path.startswith(UNOWNED)])
     for path in every:

@@ -213,3 +213,11 @@ def _pytest(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         "--cache-dir", str(cwd / "cache"),
     ]  # fmt: skip
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_a_cache_that_cannot_be_ends_the_collection_at_once(tmp_path: Path) -> None:
+    (tmp_path / "cache").touch()
+    result = _pytest("--collect-only", "-q", cwd=tmp_path)
+    assert result.returncode == 16, result.stdout + result.stderr
+    assert "errors during collection" not in result.stdout
+    assert "Traceback" not in result.stdout + result.stderr

@@ -13,7 +13,7 @@ import pytest
 from harness.commands import checks
 from harness.commands.checks import FAIL, OK, WARN, Check
 from harness.errors import TestbedError
-from harness.hypervisor import connection
+from harness.hypervisor import acceleration, connection
 from harness.paths import Cache
 from tests.unit.cli.conftest import Call
 
@@ -109,3 +109,41 @@ def test_the_status_of_doctor(call: Call, monkeypatch: pytest.MonkeyPatch) -> No
         result = call("doctor")
         assert result.exit_code == code
         assert "found [this]" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "line", [b"alice:100000:\n", b"alice:100000:many\n", b"\xff:1:1\n", b"alice\n", b"\n"]
+)
+def test_a_line_of_ids_that_says_nothing_is_passed_over(tmp_path: Path, line: bytes) -> None:
+    subuid = tmp_path / "subuid"
+    subuid.write_bytes(line + b"alice:100000:65536\n")
+    assert next(checks.user(subuid, 1000, "alice")).status == OK
+
+
+def test_a_user_whom_nobody_knows(tmp_path: Path) -> None:
+    subuid = tmp_path / "subuid"
+    subuid.write_text("4000000:100000:65536\n")
+    check = next(checks.user(subuid, 4_000_000))
+    assert (check.status, check.found) == (OK, "4000000, with 65536 subordinate ids")
+
+
+def test_a_cache_that_cannot_be_is_a_line_of_the_table(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    said = call("doctor", "--cache-dir", str(tmp_path / "file"))
+    assert said.exit_code == 16
+    assert re.search("^ok +Python", said.stdout, re.MULTILINE)
+    assert re.search("^fail +cache ", said.stdout, re.MULTILINE)
+    assert "Not a directory" in said.stdout
+
+
+def test_what_to_do_for_kvm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kvm = tmp_path / "kvm"
+    monkeypatch.setattr(acceleration, "KVM", kvm)
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    check = checks.accelerator(Cache(tmp_path))
+    assert f"{kvm} is absent" in check.found
+    assert check.next_step == "a host whose KVM works"
+    kvm.touch()
+    check = checks.accelerator(Cache(tmp_path))
+    assert "this user may not open it" in check.found
+    assert check.next_step.startswith("usermod -aG kvm ")

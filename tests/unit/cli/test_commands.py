@@ -240,3 +240,39 @@ def test_a_cache_that_cannot_be_made(call: Call, tmp_path: Path) -> None:
     result = call("cache", "--cache-dir", str(tmp_path / "file"))
     assert result.exit_code == 16
     assert "Not a directory" in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--max-size", "--max-age"])
+@pytest.mark.parametrize("number", ["inf", "nan", "-1"])
+def test_what_is_no_number_evicts_nothing(option: str, number: str, call: Call) -> None:
+    said = call("cache", "evict", option, number)
+    assert said.exit_code == 4, said.output
+    assert option in said.stderr
+
+
+def listed(call: Call, *words: str) -> list[str]:
+    said = call("run", "--list-cells", *words)
+    assert said.exit_code == 0, said.output
+    return [line.split()[0] for line in said.stdout.splitlines() if line.startswith("debian-")]
+
+
+def test_an_engine_is_that_of_its_own_cell(call: Call) -> None:
+    with_engine = f"{CELL}/docker.io=20.10.24"
+    other = "debian-11/x86_64"
+    assert sorted(listed(call, "--cell", with_engine, "--cell", other)) == [other, with_engine]
+    assert listed(call, "--cell", CELL, "--engine-version", "20.10.24") == [with_engine]
+
+
+def test_an_engine_named_twice(call: Call) -> None:
+    cell = f"{CELL}/docker.io=20.10.24"
+    said = call("run", "--list-cells", "--cell", cell, "--engine-version", "20.10.5")
+    assert said.exit_code == 4
+    assert "--engine-version 20.10.5 and a --cell with docker.io=20.10.24" in said.stderr
+
+
+@pytest.mark.parametrize("option", ["--deselect", "--ignore"])
+def test_a_scenario_that_is_left_out_is_not_run(option: str) -> None:
+    words = command_line(["scenarios/test_info.py", option, "scenarios/test_ports.py"])
+    assert Path(words[0]).name == "test_info.py"
+    assert words[1].startswith("-")
+    assert words[-2:] == [option, "scenarios/test_ports.py"]

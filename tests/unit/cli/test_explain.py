@@ -36,14 +36,14 @@ def stored(name: str, facts: Facts | None, *rows: Row, command: tuple[str, ...] 
     store.finish(0)
 
 
-def saved(place: Path, name: str, facts: Facts, hooks: tuple[str, ...] = ()) -> None:
+def saved(place: Path, name: str, facts: Facts, **extra: Any) -> None:
     store = StateStore(place / "states")
     workspace = store.workspace()
     for file in (MEMORY, DISK, SEED):
         (workspace / file).write_text("")
     store.publish(
         workspace, key=f"{name}{time.monotonic_ns()}", name=name, cell=CELL, parent="image:x",
-        uuid="", extra={"facts": facts.to_json(), "hooks": list(hooks)},
+        uuid="", extra={"facts": facts.to_json(), **extra},
     )  # fmt: skip
 
 
@@ -91,9 +91,16 @@ def test_drifted_traits_are_put_back(call: Call, facts: Facts) -> None:
 def test_a_state_that_nobody_altered_comes_first(call: Call, place: Path, facts: Facts) -> None:
     saved(place, "booted", facts)
     saved(place, "daemon", facts)
-    saved(place, "daemon", facts, hooks=("break.sh",))
+    saved(place, "daemon", facts, hooks=["break.sh"])
+    saved(place, "daemon", facts, induced=["prepared:userns-clone=0"])
     found = explained(call, "P15")["facts"]
     assert (found["name"], found["altered"]) == ("daemon", "")
+
+
+def test_what_altered_a_state_is_told(call: Call, place: Path, facts: Facts) -> None:
+    saved(place, "daemon", facts, induced=["prepared:userns-clone=0"], withheld=["photon-subuid"])
+    what = "--induce prepared:userns-clone=0 --withhold photon-subuid"
+    assert explained(call, "P15")["facts"]["altered"] == what
 
 
 @pytest.mark.parametrize(

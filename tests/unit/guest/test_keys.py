@@ -7,6 +7,9 @@ import subprocess
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
+
+from harness.errors import TestbedError
 from harness.guest import keys
 
 
@@ -44,3 +47,11 @@ def test_a_host_key_is_a_pair(tmp_path: Path) -> None:
         ["ssh-keygen", "-y", "-f", path], capture_output=True, text=True, check=True
     ).stdout
     assert public.split()[:2] == pair.public.split()[:2]
+
+
+@pytest.mark.parametrize("damage", ["", "-----BEGIN OPENSSH PRIVATE KEY-----\n", "\0" * 400])
+def test_a_damaged_authority_is_named(tmp_path: Path, damage: str) -> None:
+    (tmp_path / "authority").write_text(damage)
+    with pytest.raises(TestbedError, match=f"{tmp_path}/authority") as caught:
+        keys.new_identity(tmp_path, ["tester"])
+    assert f"rm {tmp_path}/authority" in caught.value.command

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -13,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.hypervisor.leases import Lease, Leases
+from harness.hypervisor.leases import Lease, Leases, qemu_processes
 
 
 def take(directory: Path, name: str, run: str = "run") -> Lease:
@@ -82,7 +83,34 @@ def test_a_torn_record_is_dropped(tmp_path: Path) -> None:
     leases = Leases(tmp_path)
     (tmp_path / "torn.json").write_text('{"name": "to')
     assert leases.all() == []
+    assert (tmp_path / "torn.json").exists(), "looking removes nothing"
+    assert leases.reap() == []
     assert not (tmp_path / "torn.json").exists()
+
+
+def test_a_torn_record_stays_while_its_guest_runs(tmp_path: Path) -> None:
+    leases = Leases(tmp_path / "leases")
+    (tmp_path / "leases" / "torn.json").write_text("")
+    emulator = tmp_path / "qemu-system-toy"
+    shutil.copy("/bin/sleep", emulator)
+    with subprocess.Popen([emulator, "60"]) as idle:
+        assert not any(qemu_processes("/torn")), "another guest's"
+        idle.kill()
+    copy = f"exec -a '{emulator} {tmp_path}/torn/disk' {emulator} 60"
+    with subprocess.Popen(["bash", "-c", copy]) as guest:
+        while not any(qemu_processes("/torn")):
+            assert guest.poll() is None
+        assert leases.reap() == []
+        assert (tmp_path / "leases" / "torn.json").exists()
+        guest.kill()
+
+
+def test_a_record_of_a_later_version_is_a_lease(tmp_path: Path) -> None:
+    lease = take(tmp_path, "later")
+    leases = Leases(tmp_path / "leases")
+    path = leases.directory / "later.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "colour": "green"}))
+    assert leases.all() == [lease]
 
 
 def set_the_clock(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:

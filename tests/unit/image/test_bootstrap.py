@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -27,3 +30,28 @@ def test_shellcheck_is_content(script: str) -> None:
         ["shellcheck", paths.project() / script], capture_output=True, text=True, check=False
     )
     assert not found.stdout
+
+
+def bootstrap(venv: Path, path: str = os.environ["PATH"]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [paths.project() / "tools/bootstrap"], env={**os.environ, "VENV": str(venv), "PATH": path},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_a_directory_that_is_no_virtual_environment_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "letters").write_text("dear")
+    done = bootstrap(tmp_path)
+    assert done.returncode == 1
+    assert f"{tmp_path} is there and is no virtual environment" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["letters"]
+
+
+@pytest.mark.skipif(not Path(sys.prefix, ".stamp").exists(), reason="tox made the environment")
+def test_a_machine_without_dpkg_uses_what_is_there(tmp_path: Path) -> None:
+    for name in ("bash", "dirname", "ls", "sha256sum", "cat", "getent", "id", "grep", "env"):
+        found = shutil.which(name)
+        assert found, name
+        (tmp_path / name).symlink_to(found)
+    done = bootstrap(Path(sys.prefix), str(tmp_path))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

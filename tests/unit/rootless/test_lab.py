@@ -343,3 +343,24 @@ def test_kvm_is_proven_for_a_disk_with_a_boot_loader_too(
     build(tmp_path)
     assert lab.acceleration("x86_64").kind == "tcg"
     assert run._host("auto", "test:///default", place).acceleration == "tcg"
+
+
+def test_what_is_induced_is_kept_with_the_state_and_those_above(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "NEEDED_MIB", 0)
+    lab = Bench(tmp_path, build(tmp_path), induced={"prepared": (("userns-clone", "0"),)})
+    assert lab._induced("prepared", altered=False) == [], "the healthy one that it is made from"
+    for state in ("prepared", "daemon"):
+        assert lab._induced(state, altered=True) == ["prepared:userns-clone=0"]
+    assert lab._induced("daemon", altered=False) == ["prepared:userns-clone=0"]
+
+
+def test_nobody_else_reads_what_guests_are_known_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "NEEDED_MIB", 0)
+    place = cache(tmp_path)
+    place.states.chmod(0o755)
+    Bench(tmp_path, build(tmp_path))
+    assert {part.stat().st_mode & 0o777 for part in (place.states, place.guests)} == {0o700}

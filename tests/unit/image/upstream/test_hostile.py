@@ -252,6 +252,8 @@ def test_a_body_without_a_length_leaves_room_on_the_disk(
     [
         (b"<html>", True), (b"  <!DOCTYPE html>", True), (b"\xef\xbb\xbf<!-- a\n --><HTML>", True),
         (b"QFI\xfb", False), (b"<!-- a -->", False), (b"abc <html>", False),
+        (b"<!-- a --> <!----><head>", True), (b"<!-- <html>", False),
+        (500 * b"<!---->", False),  # a pattern may take longer than anybody lives
     ],
 )  # fmt: skip
 def test_what_begins_as_a_page_does(start: bytes, page: bool) -> None:

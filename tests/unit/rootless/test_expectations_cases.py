@@ -23,8 +23,9 @@ CAPABLE = {"rootlesskit-capabilities": "cap_net_bind_service"}
 SU = {"user-session": "no", "runtime-directory": "unset"}
 V1 = {"cgroup": "v1"}
 UNIT = (
-    "Delegate=yes KillMode=mixed LimitCORE=infinity LimitNOFILE=infinity LimitNPROC=infinity "
-    "NotifyAccess=none Restart=always RestartUSec=2s StartLimitBurst=3 TasksMax=infinity"
+    "Delegate=yes DropInPaths= KillMode=mixed LimitCORE=infinity LimitNOFILE=infinity "
+    "LimitNPROC=infinity NotifyAccess=none Restart=always RestartUSec=2s StartLimitBurst=3 "
+    "TasksMax=infinity"
 )
 
 
@@ -370,6 +371,8 @@ REST: tuple[Case, ...] = (
     ("D19.cgroupns", "photon_4", {}, False),
     ("D19.context", "debian_12", {}, "rootless"),
     ("D19.context", "debian_11", {}, "default"),
+    ("D19.context_login", "debian_12", {}, "rootless"),
+    ("D19.context_login", "debian_11", {}, "default"),
     ("R8", "debian_12", {}, NA),
     ("R16", "debian_12", {}, NA),
     ("R20", "debian_12", {}, "contained"),
@@ -483,6 +486,8 @@ TRIALS: tuple[Case, ...] = (
     ("D13.unit_settings", "debian_12", SU, NA),
     ("D13.login", "debian_12", {}, "none"),
     ("D13.uninstall_said", "debian_11", {}, "uninstalled, kept, how to"),
+    ("D13.flags", "debian_12", {}, "none"),
+    ("D13.flags", "debian_12", {"newuidmap": "missing"}, NA),
     ("D13.uninstall_said", "debian_12", {},
      "uninstalled, context deleted, default, kept, how to"),
     ("D13.uninstall_said", "debian_12", SU, NA),

@@ -219,6 +219,7 @@ add_words("writable-binaries", "programs of the engine that not only root may ch
           _writable, _change_writable, "dockerd")
 add("slirp4netns", "the user-mode network stack; old is before 0.4.0", _slirp4netns,
     _change_slirp4netns, "present", "old", "missing")
+_presence("rootlessctl", "the tool that asks rootlesskit")
 _presence("fuse-overlayfs", "the fallback storage driver's binary")
 add("iptables", "which iptables answers", lambda f: f.iptables or "none", _change_iptables,
     "nft", "legacy", "none")

@@ -15,6 +15,7 @@ from harness.rootless.expectations import (
     ids,
     network,
     paths,
+    ports,
     predict,
     setuptool,
     uninstalling,

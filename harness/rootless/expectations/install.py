@@ -257,6 +257,15 @@ def forced(facts: Facts) -> Prediction:
     return Prediction(value, "--force, /var/run/docker.sock writable")
 
 
+@rule("D10.short_option", source=INSTALL)
+@needs_tool
+def forced_shortly(facts: Facts) -> Prediction:
+    """`-f check` while the user can write /var/run/docker.sock, in the words of requirements.py:
+    as --force."""
+    changed = assume(facts, {"rootful-socket": "writable"})
+    return Prediction(requirements.check(changed, force=True), "-f, /var/run/docker.sock writable")
+
+
 @rule("D11", source=INSTALL)
 @_needs_forced_install
 def rootful_stays(facts: Facts) -> Prediction:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
 
 from harness.errors import GuestRefusal
 from harness.guest.guest import Guest
-from harness.rootless import attempt, engine, looking
+from harness.rootless import attempt, engine, looking, openness
 from harness.rootless.engine import Docker
 from harness.rootless.expectations import cgroup, installed
 from harness.session.decide import Decider
@@ -65,7 +66,11 @@ def test_installed(guest: Guest, docker: Docker, decide: Decider) -> None:
         check=False,
     )  # fmt: skip
     home = guest.user.sh('printf %s "$HOME"').stdout
-    decide("D14", places.stdout.strip().removeprefix(f"{home}/") or "none", places)
+    place = places.stdout.strip()
+    parts = (place, str(PurePosixPath(place).parent), f"{home}/.config/docker")
+    remark, looked = openness.opened(guest, *parts, bits=openness.WRITE)
+    decide("D14", f"{place.removeprefix(f'{home}/')}{remark}" if place else "none",
+           f"{places.transcript}\n{looked}")  # fmt: skip
     unit = guest.user.sh('cat "$HOME/$1"', UNIT, check=False)
     named = re.search(r"^Requires=.*\bdbus\.socket\b", unit.stdout, re.MULTILINE) is not None
     decide("D13.unit_requires", named if unit.ok else "no unit", unit)

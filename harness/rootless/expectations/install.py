@@ -180,7 +180,8 @@ def unit_requires(facts: Facts) -> Prediction:
 @rule("D14", source=INSTALL)
 @needs_unit
 def unit_path(facts: Facts) -> Prediction:
-    """The unit that `install` creates, relative to the home directory."""
+    """The unit that `install` creates, relative to the home directory, and whether it, its
+    directory or ~/.config/docker is another's or may be written by others."""
     return Prediction(".config/systemd/user/docker.service", _because(facts))
 
 

@@ -340,6 +340,7 @@ REST: tuple[Case, ...] = (
     ("M13", "debian_12", {"mandatory-access": "none"}, NA),
     ("M13.profile", "debian_12", {}, "unconfined"),
     ("M19", "debian_12", {}, "/run/user/1000/docker.sock"),
+    ("M19.others", "debian_12", {}, "none"),
     ("M20", "debian_12", {}, "~/.local/share/docker"),
     ("M27.elsewhere", "debian_12", {}, "answers"),
     ("M21", "debian_12", {}, "/run/user/1000/docker"),

@@ -49,7 +49,8 @@ def test_info(docker: Docker, decide: Decider) -> None:
     decide("M25", info["CgroupDriver"], f"CgroupDriver: {info['CgroupDriver']}\n{evidence}")
 
 
-@pytest.mark.claims("D19.context", "D14", "D13.unit_requires", "D13.unit_settings", "D13.login")
+@pytest.mark.claims("D19.context", "D14", "D13.unit_requires", "D13.unit_settings", "D13.login",
+                    "D13.login_programs")  # fmt: skip
 def test_installed(guest: Guest, docker: Docker, decide: Decider) -> None:
     """Installing leaves a unit of the user's own, and a context that the client uses."""
     shown = guest.user.run("env", "-u", "DOCKER_HOST", "-u", "DOCKER_CONTEXT", "docker", "info",
@@ -82,6 +83,10 @@ def test_installed(guest: Guest, docker: Docker, decide: Decider) -> None:
     plain, login = (looking.variables(guest.user, *shell) for shell in (("sh",), looking.LOGIN))
     other = sorted(name for name in plain.keys() | login if plain.get(name) != login.get(name))
     decide("D13.login", " ".join(other) or "none", f"session {plain}\nlogin shell {login}")
+    plain, login = (looking.programs(guest.user, *shell) for shell in (("bash",), looking.LOGIN))
+    other = [name for name in installed.PROGRAMS if plain.get(name) != login.get(name)]
+    decide("D13.login_programs", " ".join(other) or "none",
+           f"session {plain}\nlogin shell {login}")  # fmt: skip
 
 
 @pytest.mark.claims("M13.profile", "M12.top", "D19.seccomp_filter", "D19.cgroupns_own")

@@ -23,6 +23,8 @@ UNIT_SETTINGS = {
     "StartLimitBurst": "3",
     "TasksMax": "infinity",
 }
+# What a user calls by these names, or the unit does.
+PROGRAMS = ("docker", "dockerd-rootless.sh", "dockerd-rootless-setuptool.sh", "rootlesskit")
 HEEDED = ("DOCKER", "XDG_RUNTIME_DIR")  # how the names of variables begin
 
 
@@ -48,3 +50,10 @@ def login(facts: Facts) -> Prediction:
     """Which variables that the client, the daemon or its script heeds (HEEDED) a login shell has
     otherwise than the session that it starts in: ``none``."""
     return Prediction("none", "no document but `install` has one set, and that for ~/.bashrc")
+
+
+@rule("D13.login_programs", source=INSTALL)
+def login_programs(facts: Facts) -> Prediction:
+    """Which of PROGRAMS a login shell runs otherwise than the session that it starts in, as
+    another file, an alias or a function: ``none``."""
+    return Prediction("none", "`install` asks for a PATH that begins with the tool's directory")

@@ -491,6 +491,7 @@ TRIALS: tuple[Case, ...] = (
     ("D13.unit_settings", "debian_14", {}, UNIT.replace("Access=none", "Access=all")),
     ("D13.unit_settings", "debian_12", SU, NA),
     ("D13.login", "debian_12", {}, "none"),
+    ("D13.login_programs", "debian_12", {}, "none"),
     ("D13.uninstall_said", "debian_11", {}, "uninstalled, kept, how to"),
     ("D13.uninstall_said", "debian_12", {},
      "uninstalled, context deleted, default, kept, how to"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from harness.errors import GuestRefusal
 from harness.guest.guest import Guest
 from harness.guest.session import Result
-from harness.rootless import attempt, engine, looking
+from harness.rootless import attempt, engine, looking, openness
 from harness.rootless.engine import Docker
 from harness.rootless.expectations import cgroup, installed
 from harness.session.decide import Decider
@@ -60,7 +61,8 @@ def context_in(info: Result) -> str:
 
 
 @pytest.mark.claims("D19.context", "D19.context_login", "D14", "D13.unit_requires",
-                    "D13.unit_settings", "D13.login", "D13.flags")  # fmt: skip
+                    "D13.unit_settings", "D13.login", "D13.login_programs",
+                    "D13.flags")  # fmt: skip
 def test_installed(guest: Guest, docker: Docker, decide: Decider) -> None:
     """Installing leaves a unit of the user's own, and a context that the client uses."""
     shown = guest.user.run("env", "-u", "DOCKER_HOST", "-u", "DOCKER_CONTEXT", "docker", "info",
@@ -74,7 +76,11 @@ def test_installed(guest: Guest, docker: Docker, decide: Decider) -> None:
         check=False,
     )  # fmt: skip
     home = guest.user.sh('printf %s "$HOME"').stdout
-    decide("D14", places.stdout.strip().removeprefix(f"{home}/") or "none", places)
+    place = places.stdout.strip()
+    parts = (place, str(PurePosixPath(place).parent), f"{home}/.config/docker")
+    remark, looked = openness.opened(guest, *parts, bits=openness.WRITE)
+    decide("D14", f"{place.removeprefix(f'{home}/')}{remark}" if place else "none",
+           f"{places.transcript}\n{looked}")  # fmt: skip
     unit = guest.user.sh('cat "$HOME/$1"', UNIT, check=False)
     named = re.search(r"^Requires=.*\bdbus\.socket\b", unit.stdout, re.MULTILINE) is not None
     decide("D13.unit_requires", named if unit.ok else "no unit", unit)
@@ -86,6 +92,10 @@ def test_installed(guest: Guest, docker: Docker, decide: Decider) -> None:
     plain, login = (looking.variables(guest.user, *shell) for shell in (("sh",), looking.LOGIN))
     other = sorted(name for name in plain.keys() | login if plain.get(name) != login.get(name))
     decide("D13.login", " ".join(other) or "none", f"session {plain}\nlogin shell {login}")
+    plain, login = (looking.programs(guest.user, *shell) for shell in (("bash",), looking.LOGIN))
+    other = [name for name in installed.PROGRAMS if plain.get(name) != login.get(name)]
+    decide("D13.login_programs", " ".join(other) or "none",
+           f"session {plain}\nlogin shell {login}")  # fmt: skip
     directory = engine.docker_host(guest).removeprefix("unix://").removesuffix("/docker.sock")
     said = guest.user.sh(FLAGS, directory, check=False)
     words = " ".join(said.stdout.split()) or "none"

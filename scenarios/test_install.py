@@ -136,13 +136,16 @@ def docker_group_login(guest: Guest) -> Iterator[Session]:
         login.close()
 
 
-@pytest.mark.claims("D10", "D9.socket_left", "D9")
+@pytest.mark.claims("D10", "D10.short_option", "D9.socket_left", "D9", "D8.streams")
 def test_switch_rootful_off(guest: Guest, decide: Decider, distro: Distro) -> None:
     """Who may use the system-wide daemon has to switch it off first, and to remove its socket."""
     rootful.up(guest)
     with docker_group_login(guest) as login:
         result = setuptool.run(login, "install")
         decide("D10", installing.outcome(guest, result), result.transcript)
+        decide("D8.streams", setuptool.streams(result), result.transcript)
+        forced = setuptool.run(login, "-f", "check")
+        decide("D10.short_option", attempt.words_of_check(forced), forced.transcript)
         for hint, key in (("rootful-off", "D9.socket_left"), ("rootful-socket", "D9")):
             for command in distro.hint(hint).commands:
                 done = guest.root.run("sh", "-c", command, timeout=60)
@@ -173,7 +176,8 @@ def through_su(guest: Guest, *argv: str, timeout: float | None = None) -> Result
     )
 
 
-@pytest.mark.claims("D8.no_session", "M25.no_session", "P14.no_session")
+@pytest.mark.claims("D8.no_session", "D8.no_session_check", "M25.no_session",
+                    "P14.no_session")  # fmt: skip
 def test_no_session(guest: Guest, decide: Decider) -> None:
     """Without a session `install` leaves starting to the user; containers then need no systemd."""
     session = through_su(guest, "systemctl", "--user", "show-environment")
@@ -181,6 +185,8 @@ def test_no_session(guest: Guest, decide: Decider) -> None:
         for key in decide.undecided():
             decide.not_applicable(key, "`su -` gives the user a systemd session here")
         return
+    checked = setuptool.plain(through_su(guest, guest.facts.setuptool, "check", timeout=60))
+    decide("D8.no_session_check", attempt.words_of_check(checked), checked.transcript)
     installed = through_su(guest, guest.facts.setuptool, "install", timeout=60)
     result: ToolResult = setuptool.plain(installed)
     decide("D8.no_session", installing.outcome(guest, result), result.transcript)

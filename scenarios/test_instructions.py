@@ -48,7 +48,7 @@ def test_block(guest: Guest, decide: Decider) -> None:
     decide("D8.block", words_of_check(cured), evidence)
 
 
-@pytest.mark.claims("D8.no_manager", "P12.start_without_rootlesskit")
+@pytest.mark.claims("D8.no_manager", "D8.streams", "P12.start_without_rootlesskit")
 def test_without_managers(guest: Guest, decide: Decider) -> None:
     """Without a package manager to name, the tool stops at the first program that is missing."""
     there = [name for name in MANAGERS if guest.root.sh('command -v "$1"', name, check=False).ok]
@@ -57,6 +57,7 @@ def test_without_managers(guest: Guest, decide: Decider) -> None:
         installing.hide(guest.root, name)
     said = check(guest)
     decide("D8.no_manager", words_of_check(said), said.transcript)
+    decide("D8.streams", setuptool.streams(said), said.transcript)
     for name in taken:
         installing.show(guest.root, name)
 

@@ -9,6 +9,7 @@ import pytest
 
 from harness.errors import GuestRefusal
 from harness.guest.guest import Guest
+from harness.guest.session import Session
 from harness.rootless import engine, inducing, installing, setuptool
 from harness.rootless.attempt import words_of_check
 from harness.rootless.expectations import missing
@@ -19,21 +20,9 @@ from harness.session.decide import Decider
 
 pytestmark = [pytest.mark.setuptool, pytest.mark.state("prepared")]
 
+SOCKET = "/var/run/docker.sock"
+ROOTFUL = f"rm -f {SOCKET} && : > {SOCKET} && chmod 666 {SOCKET}"  # the tool looks no further
 UNIT = ".config/systemd/user/docker.service"
-ERRORS = ("[ERROR]", "[WARNING]")
-WORDS = ("[INFO]", "########## ", "export ")
-
-
-def stray(results: list[ToolResult]) -> str:
-    """The first line that is on the wrong stream, or ``apart``."""
-    for result in results:
-        for line in result.stdout.splitlines():
-            if line.startswith(ERRORS):
-                return f"on stdout: {line}"
-        for line in result.stderr.splitlines():
-            if line.startswith(WORDS):
-                return f"on stderr: {line}"
-    return "apart"
 
 
 def check(guest: Guest, *options: str) -> ToolResult:
@@ -82,7 +71,44 @@ def test_pairs(guest: Guest, decide: Decider) -> None:
             continue
         decide(key, words_of_check(said[-1]), said[-1].transcript)
     evidence = "\n".join(result.transcript for result in (said[0], said[-1]))
-    decide("D8.streams", stray(said), evidence)
+    decide("D8.streams", setuptool.streams(*said), evidence)
+
+
+def gravest(result: ToolResult) -> str:
+    """What the tool says first, in the words of missing.GRAVEST and requirements.py."""
+    error = installing.error_of(result)
+    name = next((name for name, text in missing.GRAVEST.items() if text == error), "")
+    status = "" if result.exit_status == 1 else f", exit {result.exit_status}"
+    return f"{name}{status}" if name else words_of_check(result)
+
+
+@pytest.mark.claims("D8.order", "D8.streams")
+def test_order(guest: Guest, decide: Decider) -> None:
+    """Of all that is wrong the tool tells the gravest, until that is cured."""
+    away = installing.without_runtime_directory(guest)
+    homeless = ("env", "-u", "HOME", *away[1:])
+    for name in ("newuidmap", "dockerd-rootless.sh"):
+        installing.hide(guest.root, name)
+    guest.root.sh(ROOTFUL)
+
+    said = []
+
+    def ask(session: Session, environment: tuple[str, ...]) -> None:
+        told = session.run(*environment, guest.facts.setuptool, "check", check=False)
+        said.append(setuptool.plain(told))
+
+    ask(guest.root, homeless)
+    ask(guest.user, homeless)
+    installing.show(guest.root, "dockerd-rootless.sh")
+    ask(guest.user, homeless)
+    ask(guest.user, away)
+    guest.root.run("rm", SOCKET)
+    ask(guest.user, away)
+    ask(guest.user, ("env",))
+    told = "; ".join(dict.fromkeys(gravest(result) for result in said))
+    evidence = "\n".join(result.transcript for result in said)
+    decide("D8.order", told, evidence)
+    decide("D8.streams", setuptool.streams(*said), evidence)
 
 
 def flag(guest: Guest) -> tuple[str, str]:
@@ -110,4 +136,4 @@ def test_skip_iptables(guest: Guest, decide: Decider) -> None:
     needless = engine.install(guest, "--skip-iptables")
     seen, unit = flag(guest)
     decide("D8.skip_iptables_needless", seen, f"{needless.transcript}\n{unit}")
-    decide("D8.streams", stray([without, removed, needless]), removed.transcript)
+    decide("D8.streams", setuptool.streams(without, removed, needless), removed.transcript)

@@ -12,6 +12,7 @@ from harness.guest.guest import Guest
 from harness.rootless import engine
 from harness.rootless.engine import Docker
 from harness.rootless.expectations import paths
+from harness.rootless.openness import opened, others_answered
 from harness.session.decide import Decider
 
 pytestmark = [pytest.mark.paths]
@@ -46,20 +47,11 @@ def offered(printed: str) -> list[str]:
     return [*paths, *(f"tcp {port}" for port in sorted(set(ports)))]
 
 
-def opened(guest: Guest, *paths: str) -> tuple[str, str]:
-    """A remark on those of *paths* that people other than their owner may read or write, and the
-    look at them."""
-    look = guest.root.run("stat", "-c", "%a %n", *paths, check=False)
-    modes = [line.split(maxsplit=1) for line in look.stdout.splitlines()]
-    found = " ".join(path for mode, path in modes if int(mode, 8) & 0o006)
-    return (f", open to others: {found}" if found else ""), look.transcript
-
-
 def home_of(guest: Guest) -> str:
     return guest.user.sh('printf %s "$HOME"').stdout
 
 
-@pytest.mark.claims("M19", "M20", "M21")
+@pytest.mark.claims("M19", "M19.others", "M20", "M21")
 def test_directories(guest: Guest, docker: Docker, decide: Decider) -> None:
     """Socket and exec root are in the user's runtime directory, data is below the home."""
     found = guest.root.sh(SOCKETS, guest.access.user, check=False)
@@ -69,6 +61,7 @@ def test_directories(guest: Guest, docker: Docker, decide: Decider) -> None:
     remark, looked = opened(guest, *files, *(str(PurePosixPath(path).parent) for path in files))
     decide("M19", " ".join(sockets) + remark if files and there.ok else "none",
            f"{found.transcript}\n{looked}")  # fmt: skip
+    decide("M19.others", *others_answered(guest))
 
     root = docker("info", "--format", "{{.DockerRootDir}}")
     path = root.stdout.strip()

@@ -172,7 +172,7 @@ def test_protocols(guest: Guest, docker: Docker, decide: Decider) -> None:
     """UDP is served as TCP is, IPv6 as IPv4, other machines as this one unless one address alone
     is published, and the container does not see who asks; all of it ends with the container."""
     low = docker.run("-p", "53:80/udp", "busybox", "true", check=False)
-    refused = "refused" if ports.REFUSED in low.stderr else "failed"
+    refused = "refused" if ports.refused(53, low.stderr) else "failed"
     decide("P15.udp_low_port", "published" if low.ok else refused, low)
 
     started = serve(guest, docker)

@@ -44,13 +44,13 @@ getcap "$file"
 def publish(docker: Docker, port: int) -> tuple[str, Result]:
     """``published`` or ``refused``, from a container that does nothing."""
     result = docker.run("-p", f"{port}:80", "busybox", "true", check=False)
-    return _word(result, "published"), result
+    return _word(result, port, "published"), result
 
 
-def _word(result: Result, good: str) -> str:
+def _word(result: Result, port: int, good: str) -> str:
     if result.ok:
         return good
-    return "refused" if ports.REFUSED in result.stderr else "failed"
+    return "refused" if ports.refused(port, result.stderr) else "failed"
 
 
 def serve(guest: Guest, docker: Docker, port: int, good: str) -> tuple[str, str]:
@@ -62,7 +62,7 @@ def serve(guest: Guest, docker: Docker, port: int, good: str) -> tuple[str, str]
         check=False,
     )  # fmt: skip
     evidence = started.transcript
-    seen = _word(started, good)
+    seen = _word(started, port, good)
     if started.ok:
         page = _fetch(guest, port)
         evidence += "\n" + page.transcript

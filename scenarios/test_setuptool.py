@@ -10,8 +10,7 @@ from harness.guest.guest import Guest
 from harness.guest.session import Session
 from harness.rootless import engine, installing, setuptool
 from harness.rootless.attempt import words_of_check
-from harness.rootless.expectations import requirements
-from harness.rootless.expectations import setuptool as words
+from harness.rootless.expectations import requirements, usage
 from harness.rootless.setuptool import ToolResult
 from harness.session.decide import Decider
 
@@ -48,17 +47,18 @@ def refused_install(guest: Guest, decide: Decider, key: str) -> ToolResult:
 
 @pytest.mark.claims("P8", "P8.commands", "P8.text", "P8.as_root", "P12", "P12.exit",
                     "D8.unknown_command", "D8.unknown_command_said", "D8.no_command",
-                    "D8.as_root", "D8.install_as_root")  # fmt: skip
+                    "D8.no_command_said", "D8.as_root", "D8.install_as_root",
+                    "D8.streams")  # fmt: skip
 def test_words(guest: Guest, decide: Decider) -> None:
     """The tool explains itself to everybody, checks for users only, and knows its commands."""
-    usage = tool(guest, "--help")
-    decide("P8", usage.exit_status, usage.transcript)
-    commands = re.findall(r"^  ([a-z]+) {2,}\S", usage.stdout, re.MULTILINE)
-    decide("P8.commands", " ".join(commands), usage.transcript)
-    decide("P8.text", words.usage(usage.stdout), usage.transcript)
-    usage = tool(guest, "--help", session=guest.root)
-    told = f"exit {usage.exit_status}, {words.usage(usage.stdout)}"
-    decide("P8.as_root", told, usage.transcript)
+    helped = tool(guest, "--help")
+    decide("P8", helped.exit_status, helped.transcript)
+    commands = re.findall(r"^  ([a-z]+) {2,}\S", helped.stdout, re.MULTILINE)
+    decide("P8.commands", " ".join(commands), helped.transcript)
+    decide("P8.text", usage.said(helped.stdout), helped.transcript)
+    helped = tool(guest, "--help", session=guest.root)
+    told = f"exit {helped.exit_status}, {usage.said(helped.stdout)}"
+    decide("P8.as_root", told, helped.transcript)
 
     checked = tool(guest, "check")
     lines = checked.stdout.splitlines()
@@ -73,6 +73,7 @@ def test_words(guest: Guest, decide: Decider) -> None:
     decide("D8.unknown_command_said", installing.error_of(unknown), unknown.transcript)
     bare = tool(guest)
     decide("D8.no_command", bare.exit_status, bare.transcript)
+    decide("D8.no_command_said", installing.error_of(bare), bare.transcript)
     root = tool(guest, "check", session=guest.root)
     decide("D8.as_root", installing.refusal_of(root), root.transcript)
     root = tool(guest, "install", session=guest.root)
@@ -80,6 +81,8 @@ def test_words(guest: Guest, decide: Decider) -> None:
     left = "a unit" if unit.ok else "no unit"
     decide("D8.install_as_root", f"{installing.refusal_of(root)}, {left}",
            f"{root.transcript}\n{unit.transcript}")  # fmt: skip
+    told_apart = setuptool.streams(checked, unknown, bare, root)
+    decide("D8.streams", told_apart, f"{unknown.transcript}\n{bare.transcript}")
 
 
 @pytest.mark.claims("D8.newuidmap", "D8.newuidmap_command", "D8.uninstall_blocked", "P9",
@@ -118,7 +121,8 @@ def test_missing_programs(guest: Guest, decide: Decider) -> None:
     decide("D8.not_on_path", installing.refusal_of(checked), checked.transcript)
 
 
-@pytest.mark.claims("D8.subuid", "D8.subgid", "P10", "P10.subgid")
+@pytest.mark.claims("D8.subuid", "D8.subgid", "D8.subuid_command", "D8.subgid_command", "P10",
+                    "P10.subgid")  # fmt: skip
 def test_missing_ids(guest: Guest, decide: Decider) -> None:
     """Without subordinate ids the tool prints the lines to append, which only root may append."""
     # First, as the files have their modes from the distro.
@@ -130,7 +134,8 @@ def test_missing_ids(guest: Guest, decide: Decider) -> None:
     for key, path in (("D8.subuid", "/etc/subuid"), ("D8.subgid", "/etc/subgid")):
         lines = guest.root.read(path)
         guest.root.run("sed", "-i", f"/^{guest.access.user}:/d", path)
-        refused_install(guest, decide, key)
+        refused = refused_install(guest, decide, key)
+        decide(f"{key}_command", installing.id_command(refused, path), refused.transcript)
         guest.root.write(path, lines)
 
 
@@ -181,13 +186,7 @@ def test_unforeseen(guest: Guest, decide: Decider) -> None:
 
 def without_runtime_directory(guest: Guest) -> tuple[str, str]:
     """What `install` comes to in a session that has no XDG_RUNTIME_DIR, and what it said."""
-    directory = guest.facts.xdg_runtime_dir
-    assert directory, "the login has no runtime directory to take away"
-    # The bus of a user manager that is older than the package of the bus is not there yet.
-    guest.user.sh("systemctl --user daemon-reload && systemctl --user start dbus.socket")
-    address = f"DBUS_SESSION_BUS_ADDRESS=unix:path={directory}/bus"
-    environment = ("env", "-u", "XDG_RUNTIME_DIR", address)
-    guest.user.run(*environment, "systemctl", "--user", "show-environment")
+    environment = installing.without_runtime_directory(guest)
     result = setuptool.plain(
         guest.user.run(*environment, guest.facts.setuptool, "install", check=False)
     )

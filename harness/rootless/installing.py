@@ -73,6 +73,12 @@ def command_for(result: ToolResult, name: str) -> str:
     return rest.partition("\n")[0] if found else requirements.NO_COMMAND
 
 
+def id_command(result: ToolResult, path: str) -> str:
+    """What the block has root run to append to *path*, in the words of requirements.py."""
+    found = [line for line in result.instructions.splitlines() if line.endswith(f">> {path}")]
+    return found[0] if found else requirements.NO_COMMAND
+
+
 def lines(output: str, of: Mapping[str, str] = SAID) -> list[str]:
     """Which lines *of* those that the tool may say there are: by name, those of `install` unless
     others are given."""
@@ -83,6 +89,21 @@ def exports(result: ToolResult) -> dict[str, str]:
     """The variables that `install` tells the user to export, as printed."""
     found = re.findall(r"^export (\w+)=(.*)$", result.stdout, re.MULTILINE)
     return dict(found)
+
+
+def without_runtime_directory(guest: Guest) -> tuple[str, ...]:
+    """`env` and its words in front of a command of a session that has no XDG_RUNTIME_DIR, and from
+    which the user's systemd, if there is one, is reached."""
+    unset = ("env", "-u", "XDG_RUNTIME_DIR")
+    if not guest.facts.user_session:
+        return unset
+    directory = guest.facts.xdg_runtime_dir
+    assert directory, "the login has no runtime directory to take away"
+    # The bus of a user manager that is older than the package of the bus is not there yet.
+    guest.user.sh("systemctl --user daemon-reload && systemctl --user start dbus.socket")
+    environment = (*unset, f"DBUS_SESSION_BUS_ADDRESS=unix:path={directory}/bus")
+    guest.user.run(*environment, "systemctl", "--user", "show-environment")
+    return environment
 
 
 def hide(root: Session, name: str) -> str:

@@ -19,6 +19,9 @@ CONTAINER = "looked-at"
 WAIT = ("/bin/busybox", "sleep", "600")
 # Reads /etc/profile, the user's own and all of ~/.bashrc, as no command of ssh does.
 LOGIN = ("bash", "-l", "-i")
+_PROGRAMS = """
+for name; do echo "$name=$(type -t "$name") $(readlink -f "$(type -P "$name")")"; done
+"""
 ROOTFUL_SOCKET = "/var/run/docker.sock"
 
 
@@ -73,6 +76,14 @@ def variables(session: Session, *shell: str) -> dict[str, str]:
     lines = session.run(*shell, "-c", "env", check=False).stdout.splitlines()
     found = dict(line.split("=", 1) for line in lines if "=" in line)
     return {name: value for name, value in found.items() if name.startswith(installed.HEEDED)}
+
+
+def programs(session: Session, *shell: str) -> dict[str, str]:
+    """What a *shell* of the user's runs by the names of installed.PROGRAMS: its kind in the words
+    of bash, and the file."""
+    told = session.run(*shell, "-c", _PROGRAMS, "bash", *installed.PROGRAMS, check=False).stdout
+    found = (line.partition("=") for line in told.splitlines())
+    return {name: value for name, _, value in found if name in installed.PROGRAMS}
 
 
 def users_client(guest: Guest) -> tuple[Docker, str]:

@@ -14,6 +14,8 @@ NO_SYSTEMD = "systemd not detected"
 BY_HAND = f"[INFO] {NO_SYSTEMD}, dockerd-rootless.sh needs to be started manually:"
 INSTALL_SECONDS = 60.0
 
+_ERRORS = ("[ERROR]", "[WARNING]")
+_WORDS = ("[INFO]", "########## ", "export ")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 # "########## BEGIN ##########"
 _BLOCK = re.compile(r"#{10} BEGIN #{10}\n(.*?)#{10} END #{10}", re.DOTALL)
@@ -56,3 +58,14 @@ def plain(result: Result) -> ToolResult:
     )
 
 
+def streams(*results: ToolResult) -> str:
+    """``apart`` where errors and warnings are on stderr alone and all else on stdout, or the first
+    line that is on the wrong one."""
+    for result in results:
+        for line in result.stdout.splitlines():
+            if line.startswith(_ERRORS):
+                return f"on stdout: {line}"
+        for line in result.stderr.splitlines():
+            if line.startswith(_WORDS):
+                return f"on stderr: {line}"
+    return "apart"

@@ -33,6 +33,7 @@ from harness.rootless.expectations import (  # noqa: F401
     setuptool,
     storage,
     uninstalling,
+    usage,
 )
 from harness.rootless.expectations.model import RULES, Prediction, Rule, not_applicable
 

@@ -180,7 +180,8 @@ def unit_requires(facts: Facts) -> Prediction:
 @rule("D14", source=INSTALL)
 @needs_unit
 def unit_path(facts: Facts) -> Prediction:
-    """The unit that `install` creates, relative to the home directory."""
+    """The unit that `install` creates, relative to the home directory, and whether it, its
+    directory or ~/.config/docker is another's or may be written by others."""
     return Prediction(".config/systemd/user/docker.service", _because(facts))
 
 
@@ -255,6 +256,15 @@ def forced(facts: Facts) -> Prediction:
     changed = assume(facts, {"rootful-socket": "writable"})
     value = requirements.install(changed, force=True)
     return Prediction(value, "--force, /var/run/docker.sock writable")
+
+
+@rule("D10.short_option", source=INSTALL)
+@needs_tool
+def forced_shortly(facts: Facts) -> Prediction:
+    """`-f check` while the user can write /var/run/docker.sock, in the words of requirements.py:
+    as --force."""
+    changed = assume(facts, {"rootful-socket": "writable"})
+    return Prediction(requirements.check(changed, force=True), "-f, /var/run/docker.sock writable")
 
 
 @rule("D11", source=INSTALL)

@@ -26,6 +26,8 @@ UNIT_SETTINGS = {
     "StartLimitBurst": "3",
     "TasksMax": "infinity",
 }
+# What a user calls by these names, or the unit does.
+PROGRAMS = ("docker", "dockerd-rootless.sh", "dockerd-rootless-setuptool.sh", "rootlesskit")
 HEEDED = ("DOCKER", "XDG_RUNTIME_DIR")  # how the names of variables begin
 
 
@@ -56,3 +58,10 @@ def login(facts: Facts) -> Prediction:
 promise("D13.flags", "none", "What the command line of the user's dockerd has behind the program's "
         "name: settings are for daemon.json.", source="dockerd-rootless-setuptool.sh",
         guard=needs_daemon)
+
+
+@rule("D13.login_programs", source=INSTALL)
+def login_programs(facts: Facts) -> Prediction:
+    """Which of PROGRAMS a login shell runs otherwise than the session that it starts in, as
+    another file, an alias or a function: ``none``."""
+    return Prediction("none", "`install` asks for a PATH that begins with the tool's directory")

@@ -65,6 +65,24 @@ def subuid_line(facts: Facts) -> Prediction:
     return Prediction(OFFERED, f"setup tool of engine {facts.engine}: it never looks who has them")
 
 
+def _id_command(name: str) -> None:
+    def predict(facts: Facts) -> Prediction:
+        said = requirements.check(missing.without(facts, name))
+        if not said.startswith("missing: ") or name not in said:
+            return not_applicable(f"check says: {said}")
+        return Prediction(f'echo "{facts.user}:{OFFERED}" >> /etc/{name}', f"user {facts.user}")
+
+    predict.__doc__ = (
+        f"The command for /etc/{name} in the block that `install` prints where the user has no "
+        "line in it, or ``no command``."
+    )
+    rule(f"D8.{name}_command", source=INSTALL)(needs_tool(predict))
+
+
+_id_command("subuid")
+_id_command("subgid")
+
+
 @rule("D8.no_manager", source=INSTALL)
 @needs_tool
 def no_manager(facts: Facts) -> Prediction:

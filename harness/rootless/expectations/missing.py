@@ -27,6 +27,12 @@ PREREQUISITES: Mapping[str, tuple[str, str]] = {
     "subuid": ("subordinate-uids", "none"),
     "subgid": ("subordinate-gids", "none"),
 }
+# What ends the tool before it looks at the machine, by name, and how it says so.
+GRAVEST = {
+    "root": "Refusing to install rootless Docker as the root user",
+    "dockerd-rootless.sh": "dockerd-rootless.sh needs to be present under $PATH",
+    "HOME": "HOME needs to be set",
+}
 KNOBS = ("userns_clone", "max_user_namespaces")
 PAIRS = tuple(combinations(PREREQUISITES, 2))
 
@@ -65,6 +71,20 @@ promise("D8.streams", "apart",
         "Whether errors and warnings are on stderr alone, and information, the block of commands "
         "and what to export on stdout alone: ``apart``, or the first line that is not.",
         source=INSTALL, guard=needs_tool)
+
+
+@rule("D8.order", source=INSTALL)
+@needs_tool
+def order(facts: Facts) -> Prediction:
+    """What `check` says at first, and after the cure of each thing that it names: without
+    newuidmap, HOME, XDG_RUNTIME_DIR and dockerd-rootless.sh, beside a rootful socket that can be
+    written, and as root.  In the words of GRAVEST and of requirements.py."""
+    rootful = assume(facts, {"newuidmap": "missing", "rootful-socket": "writable"})
+    cured = assume(rootful, {"rootful-socket": "not writable"})
+    away = assume(cured, {"runtime-directory": "unset"})
+    said = [requirements.check(one) for one in (rootful, away, cured)]
+    because = f"user session {'yes' if facts.user_session else 'no'}"
+    return Prediction("; ".join([*GRAVEST, *dict.fromkeys(said)]), because)
 
 
 def _skipping(facts: Facts, *names: str) -> Facts:

@@ -13,6 +13,7 @@ from harness.rootless.expectations.versions import engine_at_least
 STACKS = f"{MOBY}, 'Changing network stack'"
 SCRIPT = "dockerd-rootless.sh"
 NO_ANSWER = "no answer"
+UNHEARD = "no answer on the machine either"
 # Beside what has a rule of its own: --net, --mtu, --port-driver; --state-dir came with 25.
 WORDS = (
     "--copy-up=/etc --copy-up=/run --disable-host-loopback --propagation=rslave "
@@ -23,8 +24,8 @@ promise("M29.traffic", "answers",
         "A container asks for a word on TCP at an address of the machine: ``answers`` or "
         "``no answer``.", source=STACKS)
 promise("M29.name", "answers",
-        "A container looks a name up, which the machine's name server knows: ``answers`` or "
-        "``no answer``.", source=STACKS)
+        "A container looks a name up, which the machine's name server knows: ``answers``, "
+        "``no answer``, or UNHEARD.", source=STACKS)
 
 
 @rule("M29.host_loopback", source=SCRIPT)

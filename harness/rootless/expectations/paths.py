@@ -27,16 +27,22 @@ def _in_runtime_directory(key: str, name: str, observe: str) -> None:
 
 _in_runtime_directory("M19", "docker.sock", "Where the API is offered, on UNIX sockets and "
                       "ports of TCP, and which of the sockets and their directories others may "
-                      "read or write.")
+                      "read or write, or have.")
 _in_runtime_directory("M21", "docker", "dockerd's exec root: the directory that holds "
                       "`containerd/`, and is there.")
+
+
+promise("M19.others", "none", "To which sockets of an engine, containerd or RootlessKit another "
+        "account than root gets through, the user to one of root's, and where the API answers "
+        "anybody, on UNIX sockets and ports of TCP.", source=USAGE, guard=needs_daemon)
 
 
 @rule("M20", source=USAGE)
 @needs_daemon
 def data(facts: Facts) -> Prediction:
     """`docker info --format {{.DockerRootDir}}`, with the home directory written ``~`` unless
-    daemon.json sets a data-root, and whether others may read or write it."""
+    daemon.json sets a data-root, and whether others may read or write it, or
+    have it."""
     setting = facts.daemon_json.get("data-root")
     because = f"data-root {setting or 'unset'} in daemon.json"
     value = normpath(str(setting)) if setting else "~/.local/share/docker"

@@ -26,6 +26,11 @@ UNSUPPORTED = r'protocol \\?"sctp4?\\?" is not supported by the RootlessKit port
 REFUSED_EXIT = 126  # the client maps "permission denied" to it
 
 
+def refused(port: int, said: str) -> bool:
+    """Whether `docker run` *said* that users may not publish this port."""
+    return f"{REFUSED} {port}," in said
+
+
 def _because(facts: Facts) -> str:
     capabilities = trait("rootlesskit-capabilities").probe(facts)
     return (
@@ -41,7 +46,7 @@ def _published(facts: Facts, port: int, yes: str = "published") -> Prediction:
 @rule("P15.low_port", source=NETWORKING)
 @needs_containers
 def low_port(facts: Facts) -> Prediction:
-    """`docker run -p 80:80`: ``refused`` with REFUSED in stderr, or ``published``."""
+    """`docker run -p 80:80`: ``refused`` with REFUSED and 80 in stderr, or ``published``."""
     return _published(facts, 80)
 
 

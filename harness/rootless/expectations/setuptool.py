@@ -1,4 +1,4 @@
-"""What the setup tool says: help, errors, ``check`` (P8–P10, P12, D8)."""
+"""What the setup tool says: errors, ``check``, and its nsenter (P8–P10, P12, D8)."""
 
 from __future__ import annotations
 
@@ -16,33 +16,8 @@ from harness.rootless.traits import assume, trait
 TOOL = f"{PHOTON}, 'Usage'"
 INSTALL = f"{MANUAL}, 'Install'"
 
-# What every version has said since 20.10; the list of commands is a rule of its own.
-USAGE = (
-    "[OPTIONS] COMMAND",
-    "A setup tool for Rootless Docker (dockerd-rootless.sh).",
-    "-f, --force Ignore rootful Docker (/var/run/docker.sock)",
-    "--skip-iptables Ignore missing iptables",
-    "check Check prerequisites",
-    "install Install systemd unit (if systemd is available) and show how to manage the service",
-    "uninstall Uninstall systemd unit",
-)
-NSENTER = "nsenter Enter into RootlessKit namespaces (mostly for debugging)"  # where it is there
+SU = {"user-session": "no", "runtime-directory": "unset"}  # who came by `su` has neither
 
-
-def usage(said: str) -> str:
-    """``as documented``, or ``without`` the first line of USAGE that is not there."""
-    lines = [" ".join(line.split()) for line in said.splitlines()]
-    wanted = [*USAGE, *([NSENTER] if any(line.startswith("nsenter ") for line in lines) else [])]
-    missing = [text for text in wanted if not any(line.endswith(text) for line in lines)]
-    return f"without {missing[0]}" if missing else "as documented"
-
-
-promise("P8", 0, "The exit status of `--help`.", source=TOOL, guard=needs_tool)
-promise("P8.text", "as documented",
-        "What `--help` prints: this, or the first line of USAGE that it lacks.",
-        source=TOOL, guard=needs_tool)
-promise("P8.as_root", "exit 0, as documented",
-        "`--help` as root: its exit status, and P8.text.", source=TOOL, guard=needs_tool)
 promise("P9", "lists missing requirements",
         "The tool without an argument: this, or the error it prints instead.",
         source=TOOL, guard=needs_tool)
@@ -72,13 +47,15 @@ promise("D8.not_on_path", "dockerd-rootless.sh needs to be present under $PATH, 
         source=INSTALL, guard=needs_tool)
 
 
-@rule("P8.commands", source=TOOL)
+@rule("D8.no_command_said", source=INSTALL)
 @needs_tool
-def commands(facts: Facts) -> Prediction:
-    """The commands that `--help` lists, in its order."""
-    nsenter = tool_at_least(facts, "25")
-    names = "check nsenter install uninstall" if nsenter else "check install uninstall"
-    return Prediction(names, f"setup tool of engine {facts.engine}")
+def no_command_said(facts: Facts) -> Prediction:
+    """The error of the tool without an argument, without its tag."""
+    value = (
+        "No command was specified. Run with --help to see the usage. "
+        f"Maybe you want to run `{facts.setuptool} install`?"
+    )
+    return Prediction(value, f"called as {facts.setuptool}")
 
 
 @rule("P8.nsenter_works", source=TOOL)
@@ -171,7 +148,14 @@ _induced("subgid", "without a line in /etc/subgid", {"subordinate-gids": "none"}
 _induced("range_size", "with 1000 ids, which is too few",
          {"subordinate-uids": "1000", "subordinate-gids": "1000"})
 _induced("no_session", "without a systemd user session (through `su`)",
-         {"user-session": "no", "runtime-directory": "unset"})
+         SU)
+@rule("D8.no_session_check", source=INSTALL)
+@needs_tool
+def check_without_session(facts: Facts) -> Prediction:
+    """`check` without a systemd user session (through `su`), in the words of requirements.py."""
+    return _check(assume(facts, SU))
+
+
 _induced("no_runtime_directory", "in a session whose XDG_RUNTIME_DIR is unset",
          {"user-session": "yes", "runtime-directory": "unset"})
 

@@ -180,6 +180,10 @@ TOOL: tuple[Case, ...] = (
     ("D8.userns_clone", "debian_12", {"userns-clone": "absent"}, NA),
     ("D8.range_size", "debian_12", {}, "installed"),
     ("D8.no_session", "debian_12", {}, "systemd not detected"),
+    ("D8.no_session_check", "debian_12", {}, "satisfied"),
+    ("D8.no_session_check", "debian_12", {"newuidmap": "missing"}, "missing: newuidmap"),
+    ("D8.no_command_said", "debian_12", {}, "No command was specified. Run with --help to see the "
+     "usage. Maybe you want to run `/usr/bin/dockerd-rootless-setuptool.sh install`?"),
     ("D8.no_runtime_directory", "debian_12", {}, "failed: refused: XDG_RUNTIME_DIR"),
     ("D8.module", "debian_12", {}, "missing: ip_tables"),
     ("D8.module", "debian_14", {}, "missing: nf_tables"),
@@ -231,6 +235,7 @@ INSTALL: tuple[Case, ...] = (
     ("D10", "debian_12", {}, "failed: refused: rootful Docker"),
     ("D10.not_writable", "debian_12", {}, "installed"),
     ("D10.force", "debian_12", {}, "installed"),
+    ("D10.short_option", "debian_12", {}, "satisfied"),
     ("D11", "debian_12", {}, "rootful"),
     ("D16", "debian_12", {}, NA),
     ("D18", "debian_12", {}, NA),
@@ -341,6 +346,7 @@ REST: tuple[Case, ...] = (
     ("M13", "debian_12", {"mandatory-access": "none"}, NA),
     ("M13.profile", "debian_12", {}, "unconfined"),
     ("M19", "debian_12", {}, "/run/user/1000/docker.sock"),
+    ("M19.others", "debian_12", {}, "none"),
     ("M20", "debian_12", {}, "~/.local/share/docker"),
     ("M27.elsewhere", "debian_12", {}, "answers"),
     ("M21", "debian_12", {}, "/run/user/1000/docker"),
@@ -426,6 +432,10 @@ MISSING: tuple[Case, ...] = (
     ("D8.skip_iptables_needless", "debian_12", {"ip_tables-module": "available"},
      "--iptables=false"),
     ("D8.streams", "debian_12", {}, "apart"),
+    ("D8.order", "debian_12", {}, "root; dockerd-rootless.sh; HOME; refused: rootful Docker; "
+     "refused: XDG_RUNTIME_DIR; missing: newuidmap"),
+    ("D8.order", "debian_12", SU, "root; dockerd-rootless.sh; HOME; refused: rootful Docker; "
+     "missing: newuidmap"),
 )
 
 UNINSTALL: tuple[Case, ...] = (
@@ -473,6 +483,10 @@ TRIALS: tuple[Case, ...] = (
     ("D8.block", "debian_14", {"engine": "28.2.2"}, NA),
     ("D8.subuid_line", "debian_12", {}, "100000:65536"),
     ("D8.subuid_line", "debian_14", {"engine": "28.2.2"}, NA),
+    ("D8.subuid_command", "debian_12", {}, 'echo "tester:100000:65536" >> /etc/subuid'),
+    ("D8.subuid_command", "debian_14", {"engine": "28.2.2"}, NA),
+    ("D8.subgid_command", "debian_12", {}, 'echo "tester:100000:65536" >> /etc/subgid'),
+    ("D8.subgid_command", "debian_12", {"rootful-socket": "writable"}, NA),
     ("D8.iptables_way_out", "debian_12", {}, "named"),
     ("D8.iptables_way_out", "arch_rolling", {}, "not named"),
     ("D8.iptables_way_out", "debian_12", {"rootful-socket": "writable"}, "not named"),
@@ -488,6 +502,7 @@ TRIALS: tuple[Case, ...] = (
     ("D13.login", "debian_12", {}, "none"),
     ("D13.flags", "debian_12", {}, "none"),
     ("D13.flags", "debian_12", {"newuidmap": "missing"}, NA),
+    ("D13.login_programs", "debian_12", {}, "none"),
     ("D13.uninstall_said", "debian_11", {}, "uninstalled, kept, how to"),
     ("D13.uninstall_said", "debian_12", {},
      "uninstalled, context deleted, default, kept, how to"),

@@ -9,15 +9,16 @@ import pytest
 
 from harness.guest.facts import Facts
 from harness.guest.session import Result
-from harness.rootless import installing, kit
+from harness.rootless import installing, kit, setuptool
 from harness.rootless.expectations import (
     cgroup,
     ids,
     network,
     paths,
+    ports,
     predict,
-    setuptool,
     uninstalling,
+    usage,
 )
 from harness.rootless.expectations.model import OTHERWISE
 from harness.rootless.expectations.requirements import docker_beside_tool, missing_in
@@ -56,6 +57,8 @@ Usage: /usr/bin/dockerd-rootless-setuptool.sh [OPTIONS] COMMAND
 
 A setup tool for Rootless Docker (dockerd-rootless.sh).
 
+Documentation: https://docs.docker.com/go/rootless/
+
 Options:
   -f, --force                Ignore rootful Docker (/var/run/docker.sock)
       --skip-iptables        Ignore missing iptables
@@ -68,10 +71,23 @@ Commands:
 
 
 def test_the_usage_is_read_whatever_the_spaces() -> None:
-    assert setuptool.usage(HELP) == "as documented"
-    assert setuptool.usage(HELP.replace("  ", " ")) == "as documented"
+    assert usage.said(HELP) == "as documented"
+    assert usage.said(HELP.replace("  ", " ")) == "as documented"
     changed = HELP.replace("Ignore missing", "Do without")
-    assert setuptool.usage(changed) == "without --skip-iptables Ignore missing iptables"
+    assert usage.said(changed) == (
+        "--skip-iptables Do without iptables, for: --skip-iptables Ignore missing iptables"
+    )
+
+
+def test_the_usage_is_all_there_and_in_its_order() -> None:
+    old = HELP.replace("/go/rootless/", "/engine/security/rootless/")  # of 20.10.5
+    assert usage.said(old) == "as documented"
+    assert usage.said(HELP.replace("docker.com", "example.com")) != "as documented"
+    more = HELP.replace("\nCommands:", "      --purge   Remove all data\n\nCommands:")
+    assert usage.said(more) == "--purge Remove all data, for: Commands:"
+    assert usage.said(HELP.rpartition("  uninstall")[0]) == (
+        "nothing, for: uninstall Uninstall systemd unit"
+    )
 
 
 NSENTER = "  nsenter      Enter into RootlessKit namespaces (mostly for debugging)\n"
@@ -79,14 +95,49 @@ NSENTER = "  nsenter      Enter into RootlessKit namespaces (mostly for debuggin
 
 def test_nsenter_is_explained_where_it_is_listed() -> None:
     listed = HELP.replace("  install ", f"{NSENTER}  install ", 1)
-    assert setuptool.usage(listed) == "as documented"
-    assert setuptool.usage(listed.replace("Enter into", "Leave")) == f"without {setuptool.NSENTER}"
+    assert usage.said(listed) == "as documented"
+    changed = usage.said(listed.replace("Enter into", "Leave"))
+    assert changed.endswith(f", for: {usage.NSENTER}")
 
 
 def test_the_command_that_installs_what_is_missing() -> None:
     told = ToolResult(1, INSTRUCTIONS, "", "")
     assert installing.command_for(told, "newuidmap") == "apt-get install -y uidmap"
     assert installing.command_for(told, "iptables") == "no command"
+
+
+# dockerd-rootless-setuptool.sh install of 20.10.24, without a line in /etc/subgid
+NO_SUBGID = """\
+########## BEGIN ##########
+sudo sh -eux <<EOF
+# Add subgid entry for tester
+echo "tester:100000:65536" >> /etc/subgid
+EOF
+########## END ##########
+"""
+
+
+def test_the_command_that_appends_ids(debian_12: Facts) -> None:
+    told = ToolResult(1, NO_SUBGID, "", "")
+    assert installing.id_command(told, "/etc/subgid") == predict("D8.subgid_command",
+                                                                 debian_12).value  # fmt: skip
+    assert installing.id_command(told, "/etc/subuid") == "no command"
+
+
+def test_the_streams_of_the_tool() -> None:
+    right = ToolResult(1, NO_SUBGID, "[ERROR] Missing system requirements.\n+ sleep 3\n", "")
+    wrong = ToolResult(1, "[ERROR] No command was specified.\n", "", "")
+    astray = ToolResult(0, "", "[INFO] Requirements are satisfied\n", "")
+    assert setuptool.streams(right) == "apart"
+    assert setuptool.streams(right, wrong) == "on stdout: [ERROR] No command was specified."
+    assert setuptool.streams(astray) == "on stderr: [INFO] Requirements are satisfied"
+
+
+def test_a_port_is_refused_by_its_number() -> None:
+    said = "PortManager.AddPort(): cannot expose privileged port 80, you can add 'net.ipv4."
+    assert ports.refused(80, said)
+    assert not ports.refused(8, said)
+    assert not ports.refused(1023, said)
 
 
 # dockerd-rootless-setuptool.sh install of 20.10.24, without what the daemon says

@@ -56,7 +56,7 @@ def firewall() -> None:
         for line in run(command).splitlines():
             if line.startswith("*"):
                 told.add(f"table {family} {line[1:]}")
-            elif line.startswith(("-A", ":")):
+            elif line.startswith(("-A", ":")) and " ACCEPT [" not in line:  # a chain's usual end
                 rule = re.sub(r" ?\[[0-9:]*\]", "", line)
                 own = "DOCKER" in rule or rule.startswith(":FORWARD")
                 odd = FILTERS.search(rule) is not None and not own

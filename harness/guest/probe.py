@@ -24,8 +24,8 @@ for name, source in MODULES.items():
 """
 
 
-class _Overdue(TestbedError):
-    """A program that a script had asked did not end in time."""
+class _OverdueTestbedError(TestbedError):
+    """A program that a script had asked did not end in time.  Named as what is asked once more."""
 
 
 class _Result(Protocol):
@@ -59,12 +59,12 @@ def probe(user: Session, root: Session, user_name: str, scale: float = 1.0) -> F
     """
     try:
         return _probe(user, root, user_name, scale)
-    except _Overdue:
+    except _OverdueTestbedError:
         # Once more, to know what the guest was busy with before, and what with meanwhile.
         before, watch = _load(root), standstill.Stopwatch()
     try:
         return _probe(user, root, user_name, scale)
-    except _Overdue as error:
+    except _OverdueTestbedError as error:
         if not load.idle(now := _load(root), watch.seconds, before):
             raise
         raise GuestRefusal(
@@ -139,7 +139,7 @@ def run_script(session: Session, text: str, *argv: str, timeout: float = TIMEOUT
             detail=result.stderr.strip(),
         )
     if result.exit_status == OVERDUE:
-        raise _Overdue(
+        raise _OverdueTestbedError(
             f"the guest is too slow to be probed, or a program hangs: {result.stderr.strip()}",
             hint="the host may be overloaded: run fewer guests at a time",
             detail=result.stderr.strip(),

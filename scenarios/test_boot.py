@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from harness.distros.base import Distro
+from harness.guest.facts import Facts
 from harness.guest.guest import Guest
 from harness.guest.session import CommandTimeout, Result
-from harness.rootless import engine
-from harness.rootless.expectations import daemon, predict
+from harness.matrix import Cell
+from harness.rootless import engine, traits
+from harness.rootless.expectations import daemon, derive, predict
 from harness.session.decide import Decider
 
 pytestmark = [pytest.mark.boot]
@@ -38,8 +41,23 @@ def reboot(guest: Guest) -> None:
     assert guest.root.read("/proc/sys/kernel/random/boot_id") != before, "it did not reboot"
 
 
+def after_boot(guest: Guest, distro: Distro, cell: Cell, decide: Decider) -> Facts:
+    """The facts after the boot; declared traits that it has changed are told: the facts would only
+    explain what they did to the daemon.  Whether a hint lasts, and a module stays, has claims of
+    its own."""
+    before, after = guest.facts, guest.probe()
+    passing = {hint.trait for hint in (*distro.before, *distro.hints)}
+    declared = distro.traits_of(cell)
+    known = traits.drifted(before, derive.declared(before, declared))
+    for drift in traits.drifted(after, derive.declared(after, declared)):
+        own = drift.name in passing or drift.name.endswith("-module")
+        if drift not in known and not own:
+            decide.trait_drifts(drift.name, drift.documented, drift.probed)
+    return after
+
+
 @pytest.mark.claims("D15.with_linger")
-def test_with_linger(guest: Guest, decide: Decider) -> None:
+def test_with_linger(guest: Guest, distro: Distro, cell: Cell, decide: Decider) -> None:
     """With lingering on, the daemon runs after a boot before its user has logged in."""
     if not predict("D15.with_linger", guest.facts).applies:
         decide("D15.with_linger", None)
@@ -54,11 +72,12 @@ def test_with_linger(guest: Guest, decide: Decider) -> None:
             raise
         observed = "not running"
     evidence = f"{answer(guest).transcript}\n{looks(guest)}"
-    decide("D15.with_linger", observed, evidence, facts=guest.probe())
+    facts = after_boot(guest, distro, cell, decide)
+    decide("D15.with_linger", observed, evidence, facts=facts)
 
 
 @pytest.mark.claims("D15.without")
-def test_without_linger(guest: Guest, decide: Decider) -> None:
+def test_without_linger(guest: Guest, distro: Distro, cell: Cell, decide: Decider) -> None:
     """With lingering off, the daemon waits for its user to log in."""
     if not predict("D15.without", guest.facts).applies:
         decide("D15.without", None)
@@ -80,4 +99,5 @@ def test_without_linger(guest: Guest, decide: Decider) -> None:
                 raise
             observed = daemon.NEVER
         evidence += f"\nafter a login:\n{answer(guest).transcript}\n{looks(guest)}"
-    decide("D15.without", observed, evidence, facts=guest.probe())
+    facts = after_boot(guest, distro, cell, decide)
+    decide("D15.without", observed, evidence, facts=facts)

@@ -9,6 +9,7 @@ import pytest
 
 from harness.errors import GuestRefusal
 from harness.guest.guest import Guest
+from harness.guest.session import Result
 from harness.rootless import attempt, engine, looking
 from harness.rootless.engine import Docker
 from harness.rootless.expectations import cgroup, installed
@@ -18,6 +19,10 @@ pytestmark = [pytest.mark.info]
 
 UNIT = ".config/systemd/user/docker.service"
 FILTER = "2"  # SECCOMP_MODE_FILTER of linux/seccomp.h
+# The words behind the program's name, of the process that dockerd says it is.
+FLAGS = """
+tr '\\0' '\\n' < /proc/"$(cat "$1/docker.pid")"/cmdline | tail -n +2
+"""
 KEPT_IN = """
 awk '$1 == "Seccomp:" { print $2 }' "/proc/$1/status"
 readlink "/proc/$1/ns/cgroup" /proc/1/ns/cgroup
@@ -48,17 +53,21 @@ def test_info(docker: Docker, decide: Decider) -> None:
     decide("M25", info["CgroupDriver"], f"CgroupDriver: {info['CgroupDriver']}\n{evidence}")
 
 
-@pytest.mark.claims("D19.context", "D14", "D13.unit_requires", "D13.unit_settings", "D13.login")
+def context_in(info: Result) -> str:
+    """The Context line of what `docker info` printed."""
+    found = re.search(r"^ *Context: *(.+)$", info.stdout, re.MULTILINE)
+    return found[1].strip() if found else "none"
+
+
+@pytest.mark.claims("D19.context", "D19.context_login", "D14", "D13.unit_requires",
+                    "D13.unit_settings", "D13.login", "D13.flags")  # fmt: skip
 def test_installed(guest: Guest, docker: Docker, decide: Decider) -> None:
     """Installing leaves a unit of the user's own, and a context that the client uses."""
     shown = guest.user.run("env", "-u", "DOCKER_HOST", "-u", "DOCKER_CONTEXT", "docker", "info",
                            check=False)  # fmt: skip
-    names = [
-        line.split(":", 1)[1].strip()
-        for line in shown.stdout.splitlines()
-        if line.strip().startswith("Context:")
-    ]
-    decide("D19.context", names[0] if names else "none", shown)
+    decide("D19.context", context_in(shown), shown)
+    shown = guest.user.run(*looking.LOGIN, "-c", "docker info", check=False)
+    decide("D19.context_login", context_in(shown), shown)
 
     places = guest.user.run(
         "systemctl", "--user", "show", "--property=FragmentPath", "--value", "docker.service",
@@ -77,6 +86,10 @@ def test_installed(guest: Guest, docker: Docker, decide: Decider) -> None:
     plain, login = (looking.variables(guest.user, *shell) for shell in (("sh",), looking.LOGIN))
     other = sorted(name for name in plain.keys() | login if plain.get(name) != login.get(name))
     decide("D13.login", " ".join(other) or "none", f"session {plain}\nlogin shell {login}")
+    directory = engine.docker_host(guest).removeprefix("unix://").removesuffix("/docker.sock")
+    said = guest.user.sh(FLAGS, directory, check=False)
+    words = " ".join(said.stdout.split()) or "none"
+    decide("D13.flags", words if said.ok else "no process of dockerd", said)
 
 
 @pytest.mark.claims("M13.profile", "M12.top", "D19.seccomp_filter", "D19.cgroupns_own")

@@ -8,7 +8,8 @@ from harness.guest.guest import Guest
 from harness.guest.session import Result
 from harness.rootless import attempt, inducing, installing
 from harness.rootless.attempt import Attempt
-from harness.rootless.engine import Docker
+from harness.rootless.engine import IMAGE, Docker
+from harness.rootless.expectations.storage import DISK, MOUNTED
 from harness.rootless.inducers import CannotInduce
 from harness.session.decide import Decider
 
@@ -55,11 +56,27 @@ def asked_for(guest: Guest, docker: Docker, driver: str) -> tuple[str, str]:
     return outcome, f"{evidence}\n{made.transcript}"
 
 
-@pytest.mark.claims("M11")
-def test_driver(docker: Docker, decide: Decider) -> None:
-    """The driver of a daemon that was installed as documented is the first one that works."""
+@pytest.mark.claims("M11", "M11.root")
+def test_driver(guest: Guest, docker: Docker, decide: Decider) -> None:
+    """The driver of a daemon that was installed as documented is the first one that works, and
+    mounts what a container has as its root."""
     named = driver_of(docker)
     decide("M11", named.stdout.strip(), named)
+    decide("M11.root", *mounted(guest, docker))
+
+
+def mounted(guest: Guest, docker: Docker) -> tuple[str, str]:
+    """The type of a container's / (expectations.storage), or how none starts."""
+    if not docker("image", "inspect", IMAGE, check=False).ok:
+        docker.import_image()  # it was for another driver
+    mounts = docker.run(IMAGE, "awk", '$2 == "/" { print $3 }', "/proc/mounts", check=False)
+    kind = (mounts.stdout.split() or [f"exit {mounts.exit_status}"])[-1]
+    if not mounts.ok or kind in MOUNTED.values():
+        return kind, mounts.transcript
+    directory = docker("info", "--format", "{{.DockerRootDir}}").stdout.strip()
+    below = guest.user.run("findmnt", "-n", "-o", "FSTYPE", "-T", directory, check=False)
+    kind = DISK if kind == below.stdout.strip() else kind
+    return kind, f"{mounts.transcript}\n{below.transcript}"
 
 
 def chosen(guest: Guest, docker: Docker) -> tuple[str, str]:

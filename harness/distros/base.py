@@ -114,10 +114,11 @@ class Distro:
 
     def traits_of(self, cell: Cell) -> Mapping[str, str]:
         """The documented traits of a cell, in its mode; its engine may have another version, and
-        then a setup tool of no documented one."""
+        then a setup tool of no documented one, and other tools with it."""
         traits = {**self.traits, **self.mode_of(cell).traits}
         found = _UPSTREAM.search(cell.engine)
         if not found:
             return traits
-        traits.pop("setup-tool-version", None)
+        for name in ("setup-tool-version", "rootlessctl"):
+            traits.pop(name, None)
         return {**traits, "engine": found[1]}

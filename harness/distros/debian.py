@@ -53,6 +53,7 @@ SHARED = {
     "iptables": "nft",
     "mandatory-access": "apparmor",
     "helpers-package": "uidmap",
+    "rootlessctl": "present",
     # The kernel's; open where linux-sysctl-defaults is installed (expectations/derive.py).
     "ping-group-range": "1 0",
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from tenacity import (
 )
 
 from harness.errors import GuestRefusal, HarnessError, TestbedError
-from harness.guest import clock, guest_health, standstill
+from harness.guest import clock, guest_health, load, standstill
 from harness.guest.connection import Connection, refused
 from harness.guest.facts import Facts
 from harness.guest.keys import Identity
@@ -33,8 +32,6 @@ SSH_SECONDS = 60.0  # from power-on to an answer, with hardware acceleration
 BOOT_SECONDS = 60.0  # from that answer until systemd has started what it starts
 BOOTING = ("initializing", "starting")
 OFTEN, SELDOM = 50, 3.0  # polls, and seconds between the later ones
-IDLE = 0.5  # tasks at work or waiting for a disk, on average
-LOAD_SECONDS = 60.0  # over which the kernel averages
 CMDLINE_FILE = "/etc/kernel/cmdline"
 _NOT_YET = (OSError, EOFError, paramiko.SSHException)  # what a guest without sshd answers with
 
@@ -224,13 +221,12 @@ class Guest:
         counts who waits for that: then nothing is said about the distro.  One that idles hangs.
         """
         try:
-            load = self.root.read("/proc/loadavg").split()[0]
+            now = load.of(self.root.read(load.FILE))
         except HarnessError:
             return ""
-        # What is at work from now on shows in the average by and by.
-        if float(load) >= IDLE * (1 - math.exp(-late.waited / LOAD_SECONDS)):
+        if not load.idle(now, late.waited):
             return ""
-        return f"the guest answers, and was idle: {load} tasks at work in the last minute"
+        return f"the guest answers, and was idle: {now:.2f} tasks at work in the last minute"
 
     @property
     def takes_cmdline(self) -> bool:

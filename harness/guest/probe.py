@@ -10,7 +10,7 @@ from importlib import resources
 from typing import Any, Protocol
 
 from harness.errors import GuestRefusal, TestbedError
-from harness.guest import probe_parse
+from harness.guest import load, probe_parse, standstill
 from harness.guest.facts import Facts
 
 TIMEOUT = 60.0
@@ -22,6 +22,10 @@ for name, source in MODULES.items():
     sys.modules[name] = types.ModuleType(name)
     exec(compile(source, name, "exec"), sys.modules[name].__dict__)
 """
+
+
+class _Overdue(TestbedError):
+    """A program that a script had asked did not end in time."""
 
 
 class _Result(Protocol):
@@ -50,8 +54,30 @@ def probe(user: Session, root: Session, user_name: str, scale: float = 1.0) -> F
 
     *scale* is that of the guest's time limits: the scripts have their own.
     Raises :class:`GuestRefusal` where the user's logins do not run what root's do: a shell that
-    refuses, or says something of its own, a PATH that leads nowhere.
+    refuses, or says something of its own, a PATH that leads nowhere; and where a program hangs
+    that is asked.
     """
+    try:
+        return _probe(user, root, user_name, scale)
+    except _Overdue:
+        # Once more, to know what the guest was busy with before, and what with meanwhile.
+        before, watch = _load(root), standstill.Stopwatch()
+    try:
+        return _probe(user, root, user_name, scale)
+    except _Overdue as error:
+        if not load.idle(now := _load(root), watch.seconds, before):
+            raise
+        raise GuestRefusal(
+            f"a program hangs: {error.detail}",
+            detail=f"the guest answers, and was idle: {now:.2f} tasks at work, {before:.2f} before",
+        ) from error
+
+
+def _load(root: Session) -> float:
+    return load.of(root.run("cat", load.FILE).stdout)
+
+
+def _probe(user: Session, root: Session, user_name: str, scale: float) -> Facts:
     login = _login(user, root, user_name, scale)
     asked = json.dumps({**login, "user": user_name})
     seen = run_script(root, script("probe_root.py"), asked, str(scale))
@@ -113,9 +139,10 @@ def run_script(session: Session, text: str, *argv: str, timeout: float = TIMEOUT
             detail=result.stderr.strip(),
         )
     if result.exit_status == OVERDUE:
-        raise TestbedError(
+        raise _Overdue(
             f"the guest is too slow to be probed, or a program hangs: {result.stderr.strip()}",
             hint="the host may be overloaded: run fewer guests at a time",
+            detail=result.stderr.strip(),
         )
     try:
         return json.loads(result.stdout)

@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from harness.guest.facts import Facts
 from harness.rootless.expectations.install import INSTALL, needs_unit
 from harness.rootless.expectations.model import Prediction, not_applicable, rule
+from harness.rootless.expectations.promise import promise
+from harness.rootless.expectations.start import needs_daemon
 from harness.rootless.expectations.versions import tool_at_least
 
 # What the tool writes into the unit, by systemd's names, but for what has a rule of its own.
 UNIT_SETTINGS = {
     "Delegate": "yes",
+    "DropInPaths": "",
     "KillMode": "mixed",
     "LimitCORE": "infinity",
     "LimitNOFILE": "infinity",
@@ -48,3 +51,8 @@ def login(facts: Facts) -> Prediction:
     """Which variables that the client, the daemon or its script heeds (HEEDED) a login shell has
     otherwise than the session that it starts in: ``none``."""
     return Prediction("none", "no document but `install` has one set, and that for ~/.bashrc")
+
+
+promise("D13.flags", "none", "What the command line of the user's dockerd has behind the program's "
+        "name: settings are for daemon.json.", source="dockerd-rootless-setuptool.sh",
+        guard=needs_daemon)

@@ -91,5 +91,16 @@ def own_cgroupns(facts: Facts) -> Prediction:
 @needs_daemon
 def context(facts: Facts) -> Prediction:
     """`docker info`'s Context line after `install`, without DOCKER_HOST."""
+    return _context(facts)
+
+
+@rule("D19.context_login", source=INFO)
+@needs_daemon
+def context_of_a_login(facts: Facts) -> Prediction:
+    """The same in a login shell, whatever that sets."""
+    return _context(facts)
+
+
+def _context(facts: Facts) -> Prediction:
     used = bool(facts.setuptool) and tool_at_least(facts, "20.10.19")
     return Prediction("rootless" if used else "default", f"setup tool of engine {facts.engine}")

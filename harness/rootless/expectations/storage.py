@@ -8,8 +8,20 @@ from harness.guest.facts import Facts
 from harness.rootless.expectations.derive import storage_driver, storage_priority
 from harness.rootless.expectations.model import Prediction, not_applicable, rule
 from harness.rootless.expectations.sources import MOBY
-from harness.rootless.expectations.start import needs_daemon, needs_engine, start
+from harness.rootless.expectations.start import (
+    needs_containers,
+    needs_daemon,
+    needs_engine,
+    start,
+)
 from harness.rootless.traits import assume, trait
+
+DISK = "the data root's"  # the type of a file system
+MOUNTED = {
+    "overlay2": "overlay",
+    "overlayfs": "overlay",
+    "fuse-overlayfs": "fuse.fuse-overlayfs",
+}
 
 
 def _because(facts: Facts) -> str:
@@ -26,6 +38,14 @@ def _because(facts: Facts) -> str:
 def driver(facts: Facts) -> Prediction:
     """`docker info --format {{.Driver}}`."""
     return Prediction(storage_driver(facts), _because(facts))
+
+
+@rule("M11.root", source=f"{MOBY}, 'Restrictions'")
+@needs_containers
+def root(facts: Facts) -> Prediction:
+    """The type of the file system that a container has as its /, by its own /proc/mounts: MOUNTED,
+    or DISK where the driver copies."""
+    return Prediction(MOUNTED.get(storage_driver(facts), DISK), _because(facts))
 
 
 @rule("M11.fresh", source=f"{MOBY}, 'Restrictions'")

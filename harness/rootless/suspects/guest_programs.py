@@ -108,6 +108,8 @@ def power(name: str, path: str) -> None:
         has.append("file capabilities " + seen["xattr"])
     odd = bool(has) != (name in PRIVILEGED) and (bool(has) or name in HELPERS)
     note("power " + path, f"{path} has {' and '.join(has) or 'no privilege of its own'}", odd)
+    if seen["owner"]:
+        note("of " + path, f"{path} is {owner(seen['owner'])}'s, who may change it", True)
     if seen["mode"] & 0o133 != 0o111:  # not for everybody to run, or for others to change
         note("mode " + path, f"{path} has mode {seen['mode']:o}", True)
 

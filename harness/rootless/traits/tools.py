@@ -102,7 +102,10 @@ def _change_privileged(facts: Facts, value: list[str]) -> Facts:
 
 def _writable(facts: Facts) -> list[str]:
     found = {name: facts.binary(name) for name in (*ENGINE_BINARIES, *SCRIPTS)}
-    return [name for name, binary in found.items() if binary and binary.mode & WRITABLE]
+    return [
+        name for name, binary in found.items()
+        if binary and (binary.owner != 0 or binary.mode & WRITABLE)
+    ]  # fmt: skip
 
 
 def _change_writable(facts: Facts, value: list[str]) -> Facts:
@@ -110,7 +113,9 @@ def _change_writable(facts: Facts, value: list[str]) -> Facts:
         binary = facts.binary(name)
         if binary is not None or name in value:
             mode = (binary.mode if binary else 0o755) & ~WRITABLE
-            facts = with_binary(facts, name, mode=mode | (WRITABLE if name in value else 0))
+            facts = with_binary(
+                facts, name, owner=0, mode=mode | (WRITABLE if name in value else 0)
+            )
     return facts
 
 
@@ -210,10 +215,11 @@ add_words("rootlesskit-capabilities", "file capabilities of rootlesskit", _kit_c
           _change_kit_capabilities, "cap_net_bind_service")
 add_words("privileged-binaries", "engine binaries that gain privilege, which none should",
           _privileged, _change_privileged, "dockerd", "rootlesskit runc")
-add_words("writable-binaries", "programs of the engine that not only their owner may change",
+add_words("writable-binaries", "programs of the engine that not only root may change",
           _writable, _change_writable, "dockerd")
 add("slirp4netns", "the user-mode network stack; old is before 0.4.0", _slirp4netns,
     _change_slirp4netns, "present", "old", "missing")
+_presence("rootlessctl", "the tool that asks rootlesskit")
 _presence("fuse-overlayfs", "the fallback storage driver's binary")
 add("iptables", "which iptables answers", lambda f: f.iptables or "none", _change_iptables,
     "nft", "legacy", "none")

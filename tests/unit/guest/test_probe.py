@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from harness.errors import GuestRefusal, TestbedError
-from harness.guest import guest_files, probe_parse
+from harness.guest import guest_files, probe_parse, standstill
 from harness.guest.capabilities import mask_names, xattr_text
 from harness.guest.facts import Facts, IdRange
 from harness.guest.probe import probe, run_script, script
@@ -242,14 +242,36 @@ def test_scripts_run_where_everything_is_missing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [], "the trial mount leaves nothing behind"
 
 
+@dataclass
+class Loaded(Local):
+    """The same, of a guest that says these loads of itself, one after the other."""
+
+    loads: list[str] = field(default_factory=list)
+
+    def run(self, *argv: str, **how: Any) -> Answer:
+        if argv == ("cat", "/proc/loadavg"):
+            return Answer(0, f"{self.loads.pop(0)} 0.80 0.90 1/99 1234\n")
+        return super().run(*argv, **how)
+
+
+@pytest.mark.parametrize(
+    ("loads", "error"),
+    [("0.00 0.00", GuestRefusal), ("2.00 1.50", GuestRefusal), ("0.00 0.40", TestbedError),
+     ("2.00 2.00", TestbedError)],
+)  # fmt: skip
 @pytest.mark.parametrize("name", ["systemctl", "slirp4netns"])
-def test_a_command_that_does_not_end_is_no_fact(tmp_path: Path, name: str) -> None:
-    """The real scripts: that of the user asks the one, that of root the other."""
+def test_a_command_that_does_not_end_is_no_fact(
+    tmp_path: Path, name: str, loads: str, error: type[Exception],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The real scripts: that of the user asks the one, that of root the other.  On a guest that
+    idles it is the guest's."""
+    monkeypatch.setattr(standstill.Stopwatch, "seconds", 20.0)
     hangs = tmp_path / name
     hangs.write_text("#!/bin/sh\nexec /bin/sleep 60\n")
     hangs.chmod(0o755)
-    here = Local({"PATH": str(tmp_path), "HOME": str(tmp_path)})
-    with pytest.raises(TestbedError, match="did not end in time"):
+    here = Loaded({"PATH": str(tmp_path), "HOME": str(tmp_path)}, loads.split())
+    with pytest.raises(error, match=f"{name} .*did not end in time"):
         probe(here, here, "tester", scale=0.01)
 
 

@@ -23,8 +23,9 @@ CAPABLE = {"rootlesskit-capabilities": "cap_net_bind_service"}
 SU = {"user-session": "no", "runtime-directory": "unset"}
 V1 = {"cgroup": "v1"}
 UNIT = (
-    "Delegate=yes KillMode=mixed LimitCORE=infinity LimitNOFILE=infinity LimitNPROC=infinity "
-    "NotifyAccess=none Restart=always RestartUSec=2s StartLimitBurst=3 TasksMax=infinity"
+    "Delegate=yes DropInPaths= KillMode=mixed LimitCORE=infinity LimitNOFILE=infinity "
+    "LimitNPROC=infinity NotifyAccess=none Restart=always RestartUSec=2s StartLimitBurst=3 "
+    "TasksMax=infinity"
 )
 
 
@@ -47,6 +48,11 @@ STORAGE: tuple[Case, ...] = (
     ("M11", "newest", {}, "overlayfs"),
     ("M11", "newest", {"overlay-in-userns": "no"}, "native"),
     ("M11", "newest", {"driver-directories": "overlay2"}, "overlay2"),
+    ("M11.root", "debian_12", {}, "overlay"),
+    ("M11.root", "debian_11", {}, "fuse.fuse-overlayfs"),
+    ("M11.root", "debian_11", {"fuse-overlayfs": "missing"}, "the data root's"),
+    ("M11.root", "debian_11", {"fuse-device": "no"}, NA),
+    ("M11.root", "newest", {}, "overlay"),
     ("M11.fresh", "debian_12", {"driver-directories": "fuse-overlayfs"}, "overlay2"),
     ("M11.overlay2", "debian_12", {}, "starts"),
     ("M11.overlay2", "debian_11", {}, "fails: storage driver"),
@@ -365,6 +371,8 @@ REST: tuple[Case, ...] = (
     ("D19.cgroupns", "photon_4", {}, False),
     ("D19.context", "debian_12", {}, "rootless"),
     ("D19.context", "debian_11", {}, "default"),
+    ("D19.context_login", "debian_12", {}, "rootless"),
+    ("D19.context_login", "debian_11", {}, "default"),
     ("R8", "debian_12", {}, NA),
     ("R16", "debian_12", {}, NA),
     ("R20", "debian_12", {}, "contained"),
@@ -451,6 +459,7 @@ TRIALS: tuple[Case, ...] = (
     ("M29.mtu_chosen", "debian_12", {}, "slirp4netns 1500"),
     ("M29.mtu_chosen", "newest", {"slirp4netns": "missing"}, NA),
     ("M29.rootlessctl", "debian_11", {}, "slirp4netns builtin"),
+    ("M29.rootlessctl", "debian_12", {"rootlessctl": "missing"}, NA),
     ("M29.rootlessctl", "debian_11", {"rootlesskit-version": "0.13.0"}, NA),
     ("M29.pasta_instead", "debian_12", {}, "fails: network driver"),
     ("M29.pasta_instead", "debian_14", {}, "starts: pasta"),
@@ -477,6 +486,8 @@ TRIALS: tuple[Case, ...] = (
     ("D13.unit_settings", "debian_14", {}, UNIT.replace("Access=none", "Access=all")),
     ("D13.unit_settings", "debian_12", SU, NA),
     ("D13.login", "debian_12", {}, "none"),
+    ("D13.flags", "debian_12", {}, "none"),
+    ("D13.flags", "debian_12", {"newuidmap": "missing"}, NA),
     ("D13.uninstall_said", "debian_11", {}, "uninstalled, kept, how to"),
     ("D13.uninstall_said", "debian_12", {},
      "uninstalled, context deleted, default, kept, how to"),

@@ -18,6 +18,8 @@ SYSTEMS = (
     '"/run/containerd/containerd.sock": context deadline exceeded: connection error'
 )
 HELD = 'level=warning msg="waiting for response from boltdb open" plugin=bolt'
+STARTS = 'level=info msg="starting containerd" revision=1'
+BOOTED = 'level=info msg="containerd successfully booted in 2.364176s"'
 UP = 'level=info msg="API listen on /run/user/1000/docker.sock"'
 
 
@@ -30,6 +32,11 @@ UP = 'level=info msg="API listen on /run/user/1000/docker.sock"'
         ((HELD, LATE), False),
         ((HELD, LATE, LATE), True),
         (('level=info msg="containerd is still running" module=libcontainerd', LATE), False),
+        ((STARTS, BOOTED, LATE), False),
+        ((STARTS, BOOTED, UP, STARTS, LATE), True),
+        ((STARTS, BOOTED, STARTS, LATE), True),
+        ((STARTS, LATE, STARTS, BOOTED, LATE), True),
+        ((STARTS, BOOTED.replace("2.3", "12.3"), LATE), True),
         ((LATE, UP), False),
         ((LATE, UP, LATE), True),
         (("error: context deadline exceeded", "/run/containerd/containerd.sock"), False),
@@ -40,9 +47,9 @@ def test_a_containerd_that_was_late(lines: tuple[str, ...], late: bool) -> None:
 
 
 def test_a_containerd_that_never_said_a_word_is_not_slow() -> None:
-    working = 'level=info msg="starting containerd" revision=1\n'
     assert slow.slow_starts(LATE) == 0
-    assert slow.slow_starts(working + LATE) == slow.slow_starts(SYSTEMS) == 1
+    assert slow.slow_starts(f"{STARTS}\n{LATE}") == slow.slow_starts(SYSTEMS) == 1
+    assert slow.slow_starts(f"{STARTS}\n{BOOTED}\n{LATE}\n{STARTS}\n{LATE}") == 1
 
 
 class Saying:

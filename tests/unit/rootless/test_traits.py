@@ -121,6 +121,18 @@ def test_programs_that_others_may_change_drift(debian_12: Facts) -> None:
     assert drifted(as_documented(changed, documented), documented) == []
 
 
+def test_programs_of_another_than_root_drift(debian_12: Facts) -> None:
+    documented = find("debian", "12").traits
+    binary = debian_12.binary("runc")
+    assert binary
+    own = {**debian_12.binaries, "runc": replace(binary, owner=1000)}
+    changed = replace(debian_12, binaries=own)
+    assert [str(drift) for drift in drifted(changed, documented)] == [
+        "writable-binaries: documented none, probed runc"
+    ]
+    assert drifted(as_documented(changed, documented), documented) == []
+
+
 def test_the_setup_tool_of_another_release_drifts(debian_12: Facts) -> None:
     newer = assume(debian_12, {"setup-tool-version": "26.1.5"})
     (drift,) = drifted(newer, find("debian", "12").traits)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from harness.commands.face import end_as_ctrl_c
-from harness.errors import HarnessError, TestbedError, UsageError
+from harness.errors import GuestRefusal, HarnessError, TestbedError, UsageError
 from harness.matrix import Cell
 from harness.paths import cache, project, runs
 from harness.results import terminal
@@ -158,7 +158,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-    result = yield
+    try:
+        result = yield
+    except GuestRefusal as refusal:
+        # An answer of the guest is not asked for again, whatever it came of: --only-rerun goes
+        # through the causes.
+        raise refusal from None
     decider = pyfuncitem.stash.get(DECIDER, None)
     if decider is not None:
         left = decider.undecided()

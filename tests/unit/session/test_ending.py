@@ -128,6 +128,22 @@ def test_what_a_guest_shows_that_lacks_something_is_the_test_bed_s(
         assert row.log == "logs/debian-12_x86_64/c.log"
 
 
+@pytest.mark.parametrize(
+    ("seen", "times"),
+    [("raise TestbedError('the disk fails')", 2),
+     ("raise GuestRefusal('logins run nothing') from TestbedError('the probe failed')", 1)],
+)  # fmt: skip
+def test_an_answer_is_not_asked_for_again(tmp_path: Path, seen: str, times: int) -> None:
+    """Whatever it came of: pytest-rerunfailures looks at the causes of an error, too."""
+    guest = "SimpleNamespace(facts=None, end=lambda: None, check_health=lambda: None, " \
+            "ended=False, console_path=lab.logs(cell) / 'c.log')"  # fmt: skip
+    more = LACKS.format(seen=f"open({str(tmp_path / 'asked')!r}, 'a').write('x'); {seen}")
+    blind = "suspects.find = lambda *_: ()"
+    again = ("--reruns", "1", "--only-rerun", "TestbedError")
+    run(tmp_path, f"return {guest}", more + blind, *again, first="pass")
+    assert (tmp_path / "asked").read_text() == "x" * times
+
+
 def test_ctrl_c_ends_it_with_its_report(tmp_path: Path) -> None:
     result, stored = run(tmp_path, "raise KeyboardInterrupt")
     assert result.returncode == 130, result.stdout + result.stderr

@@ -17,8 +17,7 @@ from harness.errors import GuestRefusal, HarnessError, TestbedError, UsageError
 from harness.matrix import Cell
 from harness.paths import cache, project, runs
 from harness.results import terminal
-from harness.results.known_issues import KNOWN, KnownIssue, load_known_issues
-from harness.results.ledger import LEDGER, Claim, load_ledger
+from harness.results.known_issues import documents
 from harness.results.model import Row
 from harness.results.run import CellInfo, ImageInfo
 from harness.results.summary import EXIT_TESTBED
@@ -71,15 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[JUNIT] = junit.by_default(config, Path(run_dir), project() / "scenarios")
 
 
-@functools.cache  # who edits it meanwhile means the next run
-def _claims() -> dict[str, Claim]:
-    return load_ledger(LEDGER)
-
-
-@functools.cache
-def _known_issues() -> tuple[KnownIssue, ...]:
-    """Those of the project.  Raises UsageError where they or the ledger are broken."""
-    return load_known_issues(KNOWN, claims=_claims())
+_documents = functools.cache(documents)  # who edits them meanwhile means the next run
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -101,7 +92,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         worker = _worker(config) is not None
         if not worker:
             end_as_ctrl_c()  # fixtures are torn down, guests end
-            _known_issues()
+            _documents()
         beforehand.check(config, worker=worker)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
@@ -152,7 +143,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if not isinstance(cell, Cell):  # pytest's own word for an empty set of parameters
         rows = options.selected(item.config)
         pytest.skip("; ".join(f"{row.cell} is {row.status}: {row.reason}" for row in rows))
-    item.stash[DECIDER] = Decider(context(item, cell, _known_issues()))
+    item.stash[DECIDER] = Decider(context(item, cell, _documents()[1]))
     item.stash[FAILED] = False
 
 
@@ -280,7 +271,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if controlled is not None and controlled.store is not None:
         session.exitstatus = end(
             config, config.stash[SESSION], controlled, controlled.store, int(exitstatus),
-            _known_issues,
+            _documents()[1],
         )  # fmt: skip
         return
     if SESSION in config.stash:
@@ -293,9 +284,10 @@ def pytest_terminal_summary(config: pytest.Config) -> None:
     controlled = config.stash.get(RUN, None)
     if controlled is None or controlled.store is None:
         return
+    claims, issues = _documents()
     terminal.render(
-        terminal.make_console(), controlled.store.run, claims=_claims(),
-        issues=_known_issues(), today=date.today(), directory=str(controlled.directory),
+        terminal.make_console(), controlled.store.run, claims=claims, issues=issues,
+        today=date.today(), directory=str(controlled.directory),
     )  # fmt: skip
 
 

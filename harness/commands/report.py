@@ -15,8 +15,7 @@ from harness.results import terminal
 from harness.results.compare import compare as compared
 from harness.results.compare import render_comparison
 from harness.results.html import render_html
-from harness.results.known_issues import KNOWN, KnownIssue, load_known_issues
-from harness.results.ledger import LEDGER, Claim, load_ledger
+from harness.results.known_issues import documents
 from harness.results.run import Run
 from harness.results.store import load_run
 
@@ -51,7 +50,7 @@ def report(run: str | None, svg: Path | None, page: Path | None) -> None:
 
 
 def _write_html(file: Path, stored: Run, where: Path) -> None:
-    claims, issues = _documents()
+    claims, issues = documents()
     file.write_text(
         render_html(stored, claims=claims, issues=issues, today=date.today(),
                     directory=_directory(where)), encoding="utf-8",
@@ -69,16 +68,11 @@ def _write_svg(file: Path, stored: Run, where: Path) -> None:
 
 
 def _render(console: Console, stored: Run, where: Path, *, wrap: bool) -> None:
-    claims, issues = _documents()
+    claims, issues = documents()
     terminal.render(
         console, stored, claims=claims, issues=issues, wrap=wrap, today=date.today(),
         directory=_directory(where),
     )  # fmt: skip
-
-
-def _documents() -> tuple[dict[str, Claim], tuple[KnownIssue, ...]]:
-    claims = load_ledger(LEDGER)
-    return claims, load_known_issues(KNOWN, claims=claims)
 
 
 def _directory(where: Path) -> str:

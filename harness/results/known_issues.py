@@ -13,6 +13,7 @@ from typing import Any
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from harness.paths import project
+from harness.results.ledger import LEDGER, Claim, load_ledger
 from harness.results.model import Value
 from harness.results.tables import Complain, Problems, read_toml, text
 from harness.results.versions import in_range
@@ -99,6 +100,12 @@ def load_known_issues(path: Path, *, claims: Collection[str]) -> tuple[KnownIssu
         issues.append(issue)
     problems.raise_if_any()
     return tuple(issues)
+
+
+def documents() -> tuple[dict[str, Claim], tuple[KnownIssue, ...]]:
+    """The project's ledger and known issues.  Raises UsageError where one is broken."""
+    claims = load_ledger(LEDGER)
+    return claims, load_known_issues(KNOWN, claims=claims)
 
 
 def _globs(entry: Mapping[str, Any], complain: Complain) -> tuple[str, ...]:

@@ -50,15 +50,15 @@ class Ending:
 
 def end(
     config: pytest.Config, session: Session, controlled: ControlledRun, store: RunStore,
-    status: int, known: Callable[[], Sequence[KnownIssue]],
+    status: int, known: Sequence[KnownIssue],
 ) -> int:  # fmt: skip
     """Decide what is left, end the guests and close the run, whose *status* is pytest's so far;
-    *known* reads the known issues.  Returns the run's exit status."""
+    *known* are the known issues.  Returns the run's exit status."""
     ending = Ending(controlled.show)
     if status in (EXIT_OK, EXIT_FINDING):
         cells = [row.cell for row in options.selected(config)]
         with ending.step("states that were not reached could not be decided"):
-            decide_unreached(session, store, cells, known())
+            decide_unreached(session, store, cells, known)
         if not ending.interrupted:
             with ending.step("what may be at fault could not be looked for"):
                 suspect(session, store, cells)

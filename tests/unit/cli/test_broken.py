@@ -181,8 +181,8 @@ def test_a_broken_ledger_ends_a_run_before_any_scenario(tmp_path: Path) -> None:
     broken = tmp_path / "known_issues.toml"
     broken.write_text('[[issue]]\nid = "one"\nshoe = 7\n')
     code = (
-        "import sys, pathlib, pytest, harness.plugin as plugin\n"
-        "plugin.KNOWN = pathlib.Path(sys.argv[1])\n"
+        "import sys, pathlib, pytest, harness.results.known_issues as issues\n"
+        "issues.KNOWN = pathlib.Path(sys.argv[1])\n"
         "sys.exit(pytest.main(sys.argv[2:]))"
     )
     words = ["-p", "no:cacheprovider", "scenarios/test_ports.py", "--cell", "debian-12/s390x",

@@ -134,7 +134,7 @@ def _list(console: Console, ledger: Mapping[str, Claim], decided: Mapping[str, l
 def _one(console: Console, claim: Claim, scenarios: Sequence[str]) -> None:
     console.print(Text(f"{claim.id}  {claim.text}", style="bold"))
     fields(console, source=claim.source, applies=claim.applies, observed=claim.decided_by,
-            needs=claim.hint)  # fmt: skip
+            needs=claim.needs)  # fmt: skip
     for rule in rules_of(claim.id):
         fields(console, rule=f"{rule.key}: {observe(rule)}")
     for node in scenarios:

@@ -7,11 +7,12 @@ import functools
 import hashlib
 import json
 from importlib import resources
-from typing import Any, Protocol
+from typing import Any
 
 from harness.errors import GuestRefusal, TestbedError
 from harness.guest import load, probe_parse, standstill
 from harness.guest.facts import Facts
+from harness.guest.session import Session
 
 TIMEOUT = 60.0
 OVERDUE = 75  # what a script exits with that could not wait for the guest's programs
@@ -26,27 +27,6 @@ for name, source in MODULES.items():
 
 class _OverdueTestbedError(TestbedError):
     """A program that a script had asked did not end in time.  Named as what is asked once more."""
-
-
-class _Result(Protocol):
-    @property
-    def exit_status(self) -> int: ...
-    @property
-    def stdout(self) -> str: ...
-    @property
-    def stderr(self) -> str: ...
-
-
-class Session(Protocol):
-    """The part of a guest's login that the probe needs."""
-
-    def run(
-        self,
-        *argv: str,
-        input: str | None = None,
-        timeout: float | None = None,
-        check: bool = True,
-    ) -> _Result: ...
 
 
 def probe(user: Session, root: Session, user_name: str, scale: float = 1.0) -> Facts:

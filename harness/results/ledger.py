@@ -26,7 +26,7 @@ TITLES = {
     "rootless": "rootlesscontaine.rs",
 }
 _REQUIRED = ("id", "document", "text", "source", "applies", "decided_by")
-_OPTIONAL = ("hint",)
+_OPTIONAL = ("needs",)
 _ID = re.compile(r"([A-Z])([1-9][0-9]*)")
 
 
@@ -40,7 +40,7 @@ class Claim:
     source: str  # the document and the topic in it
     applies: str  # when it applies, in prose; the rules say it exactly
     decided_by: str  # the observable
-    hint: str = ""  # what its scenario needs beyond a daemon: a reboot, a rootful control …
+    needs: str = ""  # what its scenario needs beyond a daemon: a reboot, a rootful control …
 
 
 def claim_order(claim_id: str) -> tuple[int, int, str]:
@@ -64,7 +64,7 @@ def load_ledger(path: Path) -> dict[str, Claim]:
         for name in sorted(set(entry) - {*_REQUIRED, *_OPTIONAL}):
             complain(name, f"is not a field of a claim: {', '.join((*_REQUIRED, *_OPTIONAL))}")
         fields = {name: text(entry, name, complain) for name in _REQUIRED}
-        fields["hint"] = text(entry, "hint", complain, required=False)
+        fields["needs"] = text(entry, "needs", complain, required=False)
         claim = Claim(**fields)
         found = _ID.fullmatch(claim.id)
         if claim.id and not found:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import GuestRefusal
-from harness.guest.probe import Session, run_script, script
+from harness.guest.probe import run_script, script
+from harness.guest.session import Session
 
 PACKAGE = "harness.rootless.audit"
 LIFETIME = 1800  # seconds after which a forgotten watcher ends by itself

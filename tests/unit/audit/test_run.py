@@ -6,10 +6,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from harness.errors import GuestRefusal
+from harness.guest.session import Session
 from harness.rootless.audit import Evidence, audit, watch
 
 RECORDED = (Path(__file__).parent / "data" / "rootless.json").read_text()
@@ -51,7 +53,7 @@ def root(**answers: Answer) -> Scripted:
 
 
 def collected(machine: Scripted) -> Evidence:
-    with watch(machine) as watching:
+    with watch(cast(Session, machine)) as watching:
         return Evidence.from_json(watching.collect(pid=7408, api_socket=SOCKET, user="tester"))
 
 

@@ -10,15 +10,17 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from harness.errors import GuestRefusal, TestbedError
 from harness.guest import guest_files, probe_parse, standstill
+from harness.guest import probe as probing
 from harness.guest.capabilities import mask_names, xattr_text
 from harness.guest.facts import Facts, IdRange
-from harness.guest.probe import probe, run_script, script
+from harness.guest.probe import script
+from harness.guest.session import Session
 
 RAW = json.loads(Path(__file__).with_name("probe_debian_12.json").read_text())
 
@@ -76,6 +78,15 @@ class Canned:
         check: bool = True,
     ) -> Answer:
         return self.answer
+
+
+def probe(user: Local | Canned, root: Local | Canned, name: str, scale: float = 1.0) -> Facts:
+    """All that the probe asks of a session is to run."""
+    return probing.probe(cast(Session, user), cast(Session, root), name, scale)
+
+
+def run_script(session: Canned, text: str) -> Any:
+    return probing.run_script(cast(Session, session), text)
 
 
 def test_debian_12_as_recorded(raw: Any) -> None:

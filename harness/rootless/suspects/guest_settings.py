@@ -38,7 +38,8 @@ AT_HOME = (
     ".profile .bashrc .bash_profile .pam_environment bin .local/bin"
 ).split()
 PRIVATE = (
-    "/etc/shadow /etc/gshadow /etc/passwd /etc/sudoers /root /run/docker.sock /tmp /var/tmp /home"
+    "/etc/shadow /etc/gshadow /etc/passwd /etc/sudoers /root /run/docker.sock "
+    "/run/containerd/containerd.sock /tmp /var/tmp /home"
 ).split()
 # Made by root once, and the user's own daemon cannot write there.
 OF_THE_USER = ".config .config/docker .docker .local .local/share .local/share/docker".split()

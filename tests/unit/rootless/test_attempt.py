@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -179,7 +180,10 @@ def test_how_a_start_ends(daemon: str, client: str, words: str, tmp_path: Path) 
         ["sh", "-c", attempt._START, "sh", "log"], capture_output=True, text=True, check=False,
         env={"HOME": str(tmp_path), "PATH": f"{tmp_path}:/usr/bin:/bin"},
     )  # fmt: skip
+    pid = tmp_path / "pid"
+    while not (pid.exists() and pid.read_text()):
+        time.sleep(0.01)  # it is started in the background
     with contextlib.suppress(ProcessLookupError):
-        os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
+        os.kill(int(pid.read_text()), signal.SIGTERM)
     result = Result(("sh",), done.returncode, done.stdout, done.stderr, 0.1)
     assert attempt.words_of_start(result) == words

@@ -3,7 +3,9 @@ variables (D13)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 
 from harness.guest.facts import Facts
 from harness.rootless.expectations.install import INSTALL, needs_unit
@@ -24,7 +26,11 @@ UNIT_SETTINGS = {
     "Restart": "always",
     "RestartUSec": "2s",
     "StartLimitBurst": "3",
+    "StartLimitIntervalUSec": "1min",
     "TasksMax": "infinity",
+    "TimeoutStartUSec": "infinity",
+    "TimeoutStopUSec": "infinity",
+    "Type": "simple",
 }
 # What a user calls by these names, or the unit does.
 PROGRAMS = ("docker", "dockerd-rootless.sh", "dockerd-rootless-setuptool.sh", "rootlesskit")
@@ -35,12 +41,27 @@ HEEDED = ("DOCKER", "XDG_RUNTIME_DIR")  # how the names of variables begin
 @needs_unit
 def unit_settings(facts: Facts) -> Prediction:
     """What `systemctl --user show` has of UNIT_SETTINGS, in the alphabet's order: as every tool
-    from 20.10.4 on writes it (KillMode since then, NotifyAccess since 23)."""
+    from 20.10.4 on writes it (KillMode since then; who notifies systemd, and what of, since 23)."""
     because = f"setup tool of engine {facts.engine}"
     if not tool_at_least(facts, "20.10.4"):
         return not_applicable(f"not known of the {because}")
-    access = "all" if tool_at_least(facts, "23") else "none"
-    return Prediction(settings({**UNIT_SETTINGS, "NotifyAccess": access}), because)
+    since_23 = {"NotifyAccess": "all", "Type": "notify"} if tool_at_least(facts, "23") else {}
+    return Prediction(settings({**UNIT_SETTINGS, **since_23}), because)
+
+
+@rule("D13.unit_command", source="dockerd-rootless-setuptool.sh")
+@needs_unit
+def unit_command(facts: Facts) -> Prediction:
+    """What the unit starts: the script beside the tool, with no argument."""
+    return Prediction(
+        str(PurePosixPath(facts.setuptool).parent / "dockerd-rootless.sh"), facts.setuptool
+    )
+
+
+def command(shown: str) -> str:
+    """The command line in *shown*, the ExecStart of `systemctl show`."""
+    found = re.search(r"argv\[\]=(.*?) ;", shown)
+    return found[1].strip() if found else "none"
 
 
 def settings(shown: Mapping[str, str]) -> str:

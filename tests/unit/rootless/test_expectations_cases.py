@@ -25,7 +25,8 @@ V1 = {"cgroup": "v1"}
 UNIT = (
     "Delegate=yes DropInPaths= KillMode=mixed LimitCORE=infinity LimitNOFILE=infinity "
     "LimitNPROC=infinity NotifyAccess=none Restart=always RestartUSec=2s StartLimitBurst=3 "
-    "TasksMax=infinity"
+    "StartLimitIntervalUSec=1min TasksMax=infinity TimeoutStartUSec=infinity "
+    "TimeoutStopUSec=infinity Type=simple"
 )
 
 
@@ -497,8 +498,11 @@ TRIALS: tuple[Case, ...] = (
     ("D13.unit_requires", "debian_14", {}, True),
     ("D13.unit_requires", "debian_12", SU, NA),
     ("D13.unit_settings", "debian_11", {}, UNIT),
-    ("D13.unit_settings", "debian_14", {}, UNIT.replace("Access=none", "Access=all")),
+    ("D13.unit_settings", "debian_14", {},
+     UNIT.replace("Access=none", "Access=all").replace("simple", "notify")),
     ("D13.unit_settings", "debian_12", SU, NA),
+    ("D13.unit_command", "debian_12", {}, "/usr/bin/dockerd-rootless.sh"),
+    ("D13.unit_command", "debian_12", SU, NA),
     ("D13.login", "debian_12", {}, "none"),
     ("D13.flags", "debian_12", {}, "none"),
     ("D13.flags", "debian_12", {"newuidmap": "missing"}, NA),

@@ -25,7 +25,7 @@ FLAGS = """
 tr '\\0' '\\n' < /proc/"$(cat "$1/docker.pid")"/cmdline | tail -n +2
 """
 KEPT_IN = """
-awk '$1 == "Seccomp:" { print $2 }' "/proc/$1/status"
+awk '$1 == "Seccomp:" || $1 == "CapBnd:" { print $2 }' "/proc/$1/status"
 readlink "/proc/$1/ns/cgroup" /proc/1/ns/cgroup
 """
 
@@ -103,7 +103,8 @@ def test_installed(guest: Guest, docker: Docker, decide: Decider) -> None:
     decide("D13.flags", words if said.ok else "no process of dockerd", said)
 
 
-@pytest.mark.claims("M13.profile", "M12.top", "D19.seccomp_filter", "D19.cgroupns_own")
+@pytest.mark.claims("M13.profile", "M12.top", "D19.seccomp_filter", "D19.cgroupns_own",
+                    "D19.capabilities")  # fmt: skip
 def test_container_from_outside(guest: Guest, docker: Docker, decide: Decider) -> None:
     """A rootless container is confined by no AppArmor profile but by a filter of system calls and
     a cgroup namespace, as `docker info` says; its processes can be listed."""
@@ -116,7 +117,8 @@ def test_container_from_outside(guest: Guest, docker: Docker, decide: Decider) -
     label = guest.root.run("cat", f"/proc/{pid}/attr/current", check=False)
     decide("M13.profile", looking.confinement(label.stdout) if label.ok else "none", label)
     kept = guest.root.sh(KEPT_IN, pid)
-    filtered, inside, outside = kept.stdout.split()
+    capabilities, filtered, inside, outside = kept.stdout.split()
+    decide("D19.capabilities", capabilities, kept)
     decide("D19.seccomp_filter", "filtered" if filtered == FILTER else filtered, kept)
     decide("D19.cgroupns_own", inside != outside, kept)
 

@@ -80,6 +80,11 @@ promise("D19.seccomp_filter", "filtered", "`Seccomp:` of /proc/PID/status of a c
         "``filtered`` for 2, or the number.", source=INFO)
 
 
+promise("D19.capabilities", "00000000a80425fb", "`CapBnd:` of /proc/PID/status of a container's "
+        "init: the fourteen that the manual lists.",
+        source="Docker manual, docker run, 'Runtime privilege and Linux capabilities'")
+
+
 @rule("D19.cgroupns_own", source=INFO)
 @needs_containers
 def own_cgroupns(facts: Facts) -> Prediction:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.vm.conftest import CELL, ROOT, Outcome
+from tests.vm.conftest import CELL, Outcome
 
 QUIET = {"holds", "not-applicable", "known-issue"}
 
@@ -76,10 +76,3 @@ def expected_status(verdicts: set[str]) -> int:
     if verdicts & {"violated", "drift", "flaky"}:
         return 1
     return 16 if "testbed-error" in verdicts else 0
-
-
-def test_every_case_names_files_that_exist() -> None:
-    for case in cases():
-        for word in case["select"].split():
-            if ".py" in word:
-                assert (ROOT / "scenarios" / word.split("::")[0]).is_file(), case["name"]

@@ -59,7 +59,8 @@ def decide_unreached(
 def _decide(lab: Lab, decider: Decider, note: str) -> None:
     cell, distro = decider.context.cell, decider.context.distro
     said = GuestRefusal(note)
-    for state in reversed(STATES[: STATES.index(decider.context.state) + 1]):
+    # At the first state nothing is installed, so its facts would explain whatever is missed.
+    for state in reversed(STATES[1 : STATES.index(decider.context.state) + 1]):
         try:
             guest = lab.guest(cell, distro, state)
         except GuestRefusal as refusal:
@@ -69,5 +70,4 @@ def _decide(lab: Lab, decider: Decider, note: str) -> None:
         decider.facts = guest.facts
         decider(KEY, False, f"{said.what}\n{said.detail}")
         return
-    # Not even the first state, so there are no facts that could explain it.
     decider.conclude(Verdict.VIOLATED, observed=said.what, evidence=said.detail)

@@ -30,7 +30,7 @@ from harness.paths import cache, runs
 from harness.rootless import ladder
 from harness.rootless.housekeeping import passing
 from harness.rootless.lab import Lab
-from harness.rootless.machines import Options
+from harness.rootless.options import Options
 from harness.session.run import new_id
 from tools.bare import Bare, fresh_overlay, monitor, prepare, running_after
 

@@ -29,7 +29,7 @@ from harness.rootless.bugs.documented import facts_of
 from harness.rootless.bugs.model import CANNOT, NOT_REPRODUCED, REPRODUCED
 from harness.rootless.housekeeping import SHELLS, passing
 from harness.rootless.lab import Lab
-from harness.rootless.machines import Options
+from harness.rootless.options import Options
 
 STYLES = {REPRODUCED: "bold red", NOT_REPRODUCED: "green", CANNOT: "yellow", "not known": "dim"}
 UNKNOWN = "not known"

@@ -25,7 +25,7 @@ from harness.paths import cache
 from harness.results.terminal import make_console
 from harness.rootless.archive import meaning
 from harness.rootless.housekeeping import SHELLS
-from harness.rootless.machines import Options
+from harness.rootless.options import Options
 from harness.session.engines import versions
 from harness.session.options import with_engine
 from harness.session.run import new_id

@@ -19,7 +19,7 @@ from harness.image.choose import CHOICES
 from harness.paths import cache
 from harness.rootless.housekeeping import SHELLS, passing
 from harness.rootless.ladder import STATES
-from harness.rootless.machines import Options
+from harness.rootless.options import Options
 
 # The cheapest there are: under emulation the handshake is most of the time to a prompt.
 CHEAP = (

@@ -85,7 +85,7 @@ def probe(
       harness trait probe debian-12/x86_64 --state booted
     """
     from harness.rootless.housekeeping import SHELLS, passing
-    from harness.rootless.machines import Options
+    from harness.rootless.options import Options
     from harness.session.run import new_id
 
     chosen = one_cell(cell, cache_dir=cache_dir)

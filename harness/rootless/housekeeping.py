@@ -23,7 +23,7 @@ from harness.image.store import list_images
 from harness.image.twins import cached
 from harness.paths import Cache
 from harness.rootless.lab import STATE_MAX_AGE, STATE_MAX_BYTES, Lab
-from harness.rootless.machines import Options
+from harness.rootless.options import Options
 
 QUIET = 3600.0  # seconds; what was used since is left to the run that uses it
 STARTING = 600.0  # seconds; of a guest so young the lease may be newer than the list of them

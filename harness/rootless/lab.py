@@ -21,10 +21,9 @@ from harness.image import store
 from harness.image.model import Image
 from harness.matrix import Cell
 from harness.rootless import hooks, inducing, ladder, sourcing, twins
-from harness.rootless.machines import Machines, Options
+from harness.rootless.machines import Machines
+from harness.rootless.options import Options
 from harness.rootless.refusals import Refusals, unreached
-
-__all__ = ["Lab", "Options"]
 
 SCHEMA = 1  # raise it when what a state holds changes in a way that its key does not show
 STATE_MAX_AGE = 14 * 86_400.0  # seconds

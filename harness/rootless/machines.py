@@ -6,8 +6,8 @@ import contextlib
 import secrets
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import RestoreError, TestbedError
@@ -32,39 +32,12 @@ from harness.hypervisor.saved import (
 from harness.image import seed, store
 from harness.image.model import Image
 from harness.matrix import Cell
-from harness.paths import Cache
 from harness.rootless.ladder import STATES
+from harness.rootless.options import Options
 
-Progress = Callable[[str], None]
 # Bytes.  Clouds' images are as small as 2 GiB, to be grown by whoever boots them; the guest's
 # cloud-init grows the root to its disk.
 ROOM = 16 << 30
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a run uses the lab.  ``hooks`` maps a state to scripts run as root when it is made,
-    ``induced`` to traits and the values they are then given; ``withheld`` are names of hints
-    that guests are prepared without; ``memory`` in MiB."""
-
-    cache: Cache
-    run_id: str
-    run_dir: Path
-    uri: str = EMBED
-    accel: str = "auto"
-    hooks: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
-    induced: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
-    withheld: tuple[str, ...] = ()
-    kernel_arguments: str = ""
-    image_source: str = "auto"  # of harness.image.choose
-    memory: int = 2048
-    vcpus: int = 2
-    progress: Progress = print
-
-    @property
-    def altered(self) -> bool:
-        """Whether guests are made other than their distro has them."""
-        return bool(self.hooks or self.induced or self.kernel_arguments)
 
 
 class Machines:

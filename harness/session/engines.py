@@ -11,7 +11,7 @@ from harness.matrix import Cell
 from harness.packages import PackageManager, manager
 from harness.rootless import archive
 from harness.rootless.housekeeping import passing
-from harness.rootless.machines import Options
+from harness.rootless.options import Options
 
 
 def versions(options: Options, cell: Cell) -> tuple[str, ...]:

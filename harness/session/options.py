@@ -23,7 +23,7 @@ from harness.names import instead
 from harness.paths import cache
 from harness.rootless import inducing
 from harness.rootless.ladder import check_state
-from harness.rootless.machines import Options
+from harness.rootless.options import Options
 from harness.session import reproduce
 from harness.session.sources import sourced
 

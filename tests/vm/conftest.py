@@ -16,7 +16,8 @@ from harness.distros import registry
 from harness.distros.base import Distro
 from harness.matrix import Cell
 from harness.paths import cache
-from harness.rootless.lab import Lab, Options
+from harness.rootless.lab import Lab
+from harness.rootless.options import Options
 
 ROOT = Path(__file__).parents[2]
 CELL = Cell("debian", "12", "x86_64")

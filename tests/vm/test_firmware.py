@@ -32,7 +32,8 @@ from harness.image.upstream.web import Web
 from harness.matrix import EMULATOR_PACKAGES, Cell
 from harness.paths import Cache, cache
 from harness.rootless import engine, sourcing
-from harness.rootless.lab import Lab, Options
+from harness.rootless.lab import Lab
+from harness.rootless.options import Options
 from tests.unit.image.upstream.toml import dump
 from tests.vm.conftest import CELL, Outcome
 

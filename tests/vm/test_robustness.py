@@ -27,7 +27,8 @@ from pathlib import Path
 from harness.distros import registry
 from harness.matrix import Cell
 from harness.paths import Cache
-from harness.rootless.lab import Lab, Options
+from harness.rootless.lab import Lab
+from harness.rootless.options import Options
 cell = Cell("debian", "12", "x86_64")
 lab = Lab(Options(Cache(Path(sys.argv[1])), "asker", Path(sys.argv[1]) / "run",
                   progress=lambda text: print(text, flush=True)))

@@ -25,7 +25,8 @@ from harness.image.model import Image
 from harness.matrix import Cell
 from harness.paths import cache
 from harness.rootless import ladder, sourcing
-from harness.rootless.lab import Lab, Options
+from harness.rootless.lab import Lab
+from harness.rootless.options import Options
 from harness.session import run
 
 CELL = Cell("debian", "12", "x86_64")

@@ -3,11 +3,13 @@
 """Runs in the guest: what is set for the user, the machine, the daemon, and who may change it."""
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import pwd
 import re
 import stat
+import sys
 
 from harness.guest.guest_health import full
 from harness.rootless.suspects.guest_notes import note, owner, read, words
@@ -41,6 +43,13 @@ PRIVATE = (
     "/etc/shadow /etc/gshadow /etc/passwd /etc/sudoers /root /run/docker.sock "
     "/run/containerd/containerd.sock /tmp /var/tmp /home"
 ).split()
+# What hints and the setup tool write, or write in.
+WRITTEN = (
+    "/etc /etc/subuid /etc/subgid /etc/passwd /etc/group /etc/sysctl.conf /etc/sysctl.d "
+    "/etc/modules-load.d /etc/systemd/system"
+).split()
+GET_FLAGS = 0x80086601  # FS_IOC_GETFLAGS of linux/fs.h, where a long has 64 bits
+FLAGS = {0x10: "immutable", 0x20: "append-only"}  # FS_IMMUTABLE_FL, FS_APPEND_FL
 # Made by root once, and the user's own daemon cannot write there.
 OF_THE_USER = ".config .config/docker .docker .local .local/share .local/share/docker".split()
 OF_AN_ENGINE = re.compile("docker|containerd")  # in the runtime directory
@@ -70,6 +79,7 @@ def look(environ: "dict[str, str]", home: str, limits: "list[str]") -> None:
     runtime = environ.get("XDG_RUNTIME_DIR", "")
     at_home = [os.path.join(home, name) for name in ("", *OF_THE_USER)]
     permissions([*PRIVATE, *at_home, *([runtime] if runtime else [])])
+    attributes([*WRITTEN, *at_home])
     leftovers(runtime, OF_AN_ENGINE)
     leftovers(os.path.join(home, ".local/share/docker"))
     room(["/", "/tmp", home, "/run", *([runtime] if runtime else [])])
@@ -120,6 +130,20 @@ def permissions(paths: "list[str]") -> None:
             status = os.stat(path)
             mode = f"{stat.S_IMODE(status.st_mode):o}"
             note("mode " + path, f"{path} of {owner(status.st_uid)} has mode {mode}")
+
+
+def attributes(paths: "list[str]") -> None:
+    """Note what not even its owner may change."""
+    for path in paths:
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            try:
+                flags = int.from_bytes(fcntl.ioctl(descriptor, GET_FLAGS, bytes(8)), sys.byteorder)
+            finally:
+                os.close(descriptor)
+            for flag, name in FLAGS.items():
+                if flags & flag:
+                    note("attribute " + path, f"{path} is {name} (chattr)", odd=True)
 
 
 def leftovers(directory: str, pattern: "re.Pattern[str]" = re.compile("")) -> None:

@@ -16,7 +16,7 @@ from harness.rootless import engine, kept
 from harness.rootless.engine import Docker
 from harness.rootless.lab import Lab
 from harness.rootless.ladder import check_state
-from harness.session import options, reproduce, run
+from harness.session import health, options, reproduce, run
 from harness.session.decide import Context, Decider
 
 DECIDER = pytest.StashKey[Decider]()
@@ -84,11 +84,15 @@ def new_guest(
 ) -> Iterator[Callable[[str], Guest]]:
     """A function from a state to a guest at it, for scenarios that need several in turn.
 
-    One guest at a time: asking for the next ends the one before.
+    One guest at a time: asking for the next ends the one before, and first looks whether that
+    was fit to show what was found in it, if anything was.
     """
     with contextlib.ExitStack() as stack:
 
         def give(state: str) -> Guest:
+            before = request.node.stash.get(GUEST, None)
+            if before is not None and decide.findings():
+                health.check(before, decide, request.config.stash[SESSION].run_dir)
             stack.close()
             guest = lab.guest(cell, distro, check_state(state))
             stack.callback(guest.end)

@@ -14,7 +14,7 @@ from harness.matrix import TWIN, Cell
 from harness.results import terminal
 from harness.results.model import Row, Verdict
 from harness.results.run import CellInfo, ImageInfo
-from harness.session import reproduce
+from harness.session import health, reproduce
 from harness.session.decide import Decider, Finding, describe
 from harness.session.fixtures import DECIDER, FAILED, GUEST, SESSION
 
@@ -69,17 +69,10 @@ def account(
 
 
 def check_health(item: pytest.Item, decider: Decider) -> None:
-    """Raise :class:`TestbedError` where the scenario's guest was not fit to show what was found,
-    which then is the test bed's too.  See :meth:`harness.guest.guest.Guest.check_health`."""
+    """Raise :class:`TestbedError` where the scenario's guest was not fit to show what was found."""
     guest = item.stash.get(GUEST, None)
-    if guest is None or guest.ended:
-        return
-    try:
-        guest.check_health()
-    except TestbedError as error:
-        note, hint, detail = _parts(error)
-        decider.retract(note=note, evidence=detail, next_step=hint, log=_console(item))
-        raise
+    if guest is not None:
+        health.check(guest, decider, item.config.stash[SESSION].run_dir)
 
 
 def after(
@@ -110,12 +103,9 @@ def crashed(
 
 
 def _console(item: pytest.Item) -> str:
-    """Of the scenario's guest, seen from the run's directory where it is there."""
+    """Of the scenario's guest."""
     guest = item.stash.get(GUEST, None)
-    if guest is None:
-        return ""
-    path, directory = guest.console_path, item.config.stash[SESSION].run_dir
-    return str(path.relative_to(directory) if path.is_relative_to(directory) else path)
+    return "" if guest is None else health.console(guest, item.config.stash[SESSION].run_dir)
 
 
 def broke(
@@ -123,20 +113,12 @@ def broke(
 ) -> None:
     """Give all that is undecided the test bed's verdict: *error* says nothing of the distro.
     *anyway*: also where nothing is."""
-    note, hint, detail = _parts(error)
+    note, hint, detail = health.parts(error)
     if isinstance(error, CommandTimeout):
         hint = hint or "the guest may be overloaded; look at its console and journal"
     decider.conclude(
         Verdict.TESTBED_ERROR, note=note, evidence=detail, next_step=hint, log=log, anyway=anyway
     )
-
-
-def _parts(error: BaseException) -> tuple[str, str, str]:
-    """The note, the next step and the evidence of an error's row."""
-    what, hint, detail = f"{type(error).__name__}: {error}", "", ""
-    if isinstance(error, HarnessError):
-        what, hint, detail = error.what, error.hint, error.detail
-    return what.splitlines()[0][:300], hint, detail
 
 
 def told(error: Exception) -> str:

@@ -128,6 +128,23 @@ def test_what_a_guest_shows_that_lacks_something_is_the_test_bed_s(
         assert row.log == "logs/debian-12_x86_64/c.log"
 
 
+def test_what_was_found_before_the_next_guest_was_asked_for(tmp_path: Path) -> None:
+    """It is the guest it was found in that must have been fit."""
+    unfit, fit = (
+        f"SimpleNamespace(facts=None, end=lambda: None, check_health={how}, ended=False, "
+        "console_path=lab.logs(cell) / 'c.log')"
+        for how in ("lacks", "lambda: None")
+    )
+    found = "pyfuncitem.stash[DECIDER].conclude(Verdict.VIOLATED, observed='no'); " \
+            "pyfuncitem.funcargs['new_guest']('daemon'); return True"  # fmt: skip
+    for first, then, verdict in ((unfit, fit, Verdict.TESTBED_ERROR), (fit, fit, Verdict.VIOLATED)):
+        run_dir = tmp_path / verdict
+        run_dir.mkdir()
+        _, stored = run(run_dir, f"return {then}", LACKS.format(seen=found),
+                        first=f"return {first}")  # fmt: skip
+        assert {row.verdict for row in stored.rows} == {verdict}
+
+
 @pytest.mark.parametrize(
     ("seen", "times"),
     [("raise TestbedError('the disk fails')", 2),

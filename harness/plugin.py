@@ -36,6 +36,7 @@ from harness.session.fixtures import (  # noqa: F401
     distro,
     docker,
     guest,
+    installer,
     lab,
     new_guest,
 )

@@ -47,6 +47,7 @@ def run(arguments: tuple[str, ...]) -> int:
       --induce STATE:TRAIT=VALUE                give the guest this value of a trait
       --withhold HINT                           prepare the guest without this hint
       --kernel-args TEXT                        append to the guest's kernel command line
+      --installer FILE                          a copy of the script that needs no packages
       --image-source auto|upstream|built|twin   which images (auto: upstream's once fetched)
       --keep-failed                             leave the guest of each failure running
       --accel auto|kvm|tcg, --libvirt-uri URI   how guests are run

@@ -22,6 +22,7 @@ def check(config: pytest.Config, *, worker: bool) -> None:
     """Raise :class:`UsageError` for options that no run can have.  A *worker* leaves to its
     controller what need be asked once."""
     options.hooks(config)
+    options.installer(config)
     options.parse_induced(config.getoption("--induce"))
     options.withheld(config)
     if not worker:

@@ -60,6 +60,12 @@ def lab(pytestconfig: pytest.Config) -> Lab:
     return pytestconfig.stash[SESSION].lab
 
 
+@pytest.fixture(scope="session")
+def installer(pytestconfig: pytest.Config) -> Path | None:
+    """The copy of the script for machines without packages, where one was given."""
+    return options.installer(pytestconfig)
+
+
 @pytest.fixture
 def distro(cell: Cell) -> Distro:
     """The distro of the scenario's cell: packages, hints, documented traits."""

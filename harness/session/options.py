@@ -65,6 +65,9 @@ def add(parser: pytest.Parser) -> None:
     option("--image-source", choices=SOURCES, default="auto",
            help="boot images of this source alone; auto: the distro's own where it was fetched "
                 "(`harness image fetch CELL`), else a built one (default: auto)")
+    option("--installer", metavar="FILE", default="",
+           help="a copy of the script that installs without packages (rootless-install.sh), for "
+                "guests that cannot fetch it; what it downloads is answered in the guest")
     option("--keep-failed", action="store_true",
            help="leave the guest of each failure running, and say how to enter and end it")
     option("--cache-dir", default=None, metavar="DIR",
@@ -176,6 +179,17 @@ def carried(config: pytest.Config) -> list[str]:
         {name: config.getoption(name) for name in reproduce.CARRIED},
         {"--accel": "auto", "--libvirt-uri": EMBED, "--image-source": "auto"},
     )
+
+
+def installer(config: pytest.Config) -> Path | None:
+    """``--installer`` as the path of a file, where it was given."""
+    name = config.getoption("--installer")
+    if not name:
+        return None
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise UsageError(f"--installer {name}: there is no such file")
+    return path.resolve()
 
 
 def hooks(config: pytest.Config) -> dict[str, tuple[Path, ...]]:

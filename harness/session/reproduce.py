@@ -13,7 +13,7 @@ from harness.paths import project
 
 # What makes a guest other than its distro is; a cell's id has the engine's version.
 ALTERING = ("--hook", "--induce", "--withhold", "--kernel-args")
-CARRIED = (*ALTERING, "--accel", "--libvirt-uri", "--image-source")
+CARRIED = (*ALTERING, "--accel", "--libvirt-uri", "--image-source", "--installer")
 
 
 def program(argv0: str) -> list[str]:

@@ -195,7 +195,7 @@ promise("D17", "installs into ~/bin",
         source=f"{MANUAL}, 'Install without packages'", guard=anywhere)
 promise("D17.existing", "exits 0 with a message",
         "The published script where ~/bin/dockerd exists: its exit status, ``with a message`` or "
-        "``silently``.", source=f"{MANUAL}, 'Install without packages'", guard=anywhere)
+        "``without its message``.", source=f"{MANUAL}, 'Install without packages'", guard=anywhere)
 
 
 @rule("P14", source=f"{PHOTON}, 'Usage'")

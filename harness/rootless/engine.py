@@ -159,7 +159,7 @@ def install(
     login = session or guest.user
     try:
         result = setuptool.run(login, "install", *options, env=env)
-        if result.exit_status != 0 and _late_for_the_tool(guest, result.stderr):
+        if result.exit_status != 0 and late_for_the_tool(guest, result.stderr):
             try:
                 wait_for_daemon(guest, unit=True)
             except GuestRefusal:
@@ -176,7 +176,8 @@ def install(
     return result
 
 
-def _late_for_the_tool(guest: Guest, stderr: str) -> bool:
+def late_for_the_tool(guest: Guest, stderr: str) -> bool:
+    """Whether `install`, which said *stderr*, only failed as the daemon was not up yet."""
     active = ("systemctl", "--user", "is-active", "docker.service")
     if RACE in stderr and guest.user.run(*active, check=False).ok:
         return True

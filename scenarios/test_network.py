@@ -85,7 +85,7 @@ def test_rootlessctl(guest: Guest, decide: Decider) -> None:
 @pytest.mark.nightly
 @pytest.mark.claims("M29.mtu_chosen")
 def test_chosen_stack(guest: Guest, decide: Decider) -> None:
-    """A stack that the user asks for is taken, with the ordinary MTU."""
+    """A stack that the user asks for is taken, with the MTU that the script has for it."""
     tried = attempt.begin(guest, env={"DOCKERD_ROOTLESS_ROOTLESSKIT_NET": "slirp4netns"})
     arguments = kit.arguments(guest)
     seen = " ".join(kit.option(arguments, name) or "none" for name in ("net", "mtu"))

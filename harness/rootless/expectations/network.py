@@ -174,7 +174,8 @@ promise("M30", "measured",
 @rule("M30.pasta", source=STACKS)
 @needs_containers
 def pasta(facts: Facts) -> Prediction:
-    """The same through pasta, which DOCKERD_ROOTLESS_ROOTLESSKIT_NET asks for."""
+    """The same through pasta, which DOCKERD_ROOTLESS_ROOTLESSKIT_NET asks for; or ``through `` and
+    the stack that RootlessKit was told to take instead."""
     kit = f"rootlesskit {facts.rootlesskit or 'of unknown version'}"
     if not rootlesskit_at_least(facts, "2.0"):
         return not_applicable(f"{kit} knows no pasta")

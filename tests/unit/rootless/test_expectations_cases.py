@@ -468,6 +468,8 @@ TRIALS: tuple[Case, ...] = (
     ("M11.permit_mounts", "debian_11", {}, "overlay2"),
     ("M11.two_left", "debian_12", {}, "fails: storage driver"),
     ("M29.mtu_chosen", "debian_12", {}, "slirp4netns 1500"),
+    ("M29.mtu_chosen", "debian_14", {"engine": "28.5.1"}, "slirp4netns 1500"),
+    ("M29.mtu_chosen", "debian_14", {}, "slirp4netns 65520"),
     ("M29.mtu_chosen", "newest", {"slirp4netns": "missing"}, NA),
     ("M29.rootlessctl", "debian_11", {}, "slirp4netns builtin"),
     ("M29.rootlessctl", "debian_12", {"rootlessctl": "missing"}, NA),

@@ -73,8 +73,9 @@ def start_failure(facts: Facts) -> str:
     if not facts.binary("rootlesskit"):
         return "rootlesskit"
     if not network_driver(facts):
-        # From 28.5.2 on the script says that one is needed, and goes on without.
-        return "unknown network mode" if engine_at_least(facts, "28.5.2") else "network driver"
+        # The script of 28.5.2 says that one is needed, and goes on without; 29.0's ends there.
+        goes_on = engine_at_least(facts, "28.5.2") and not engine_at_least(facts, "29.0")
+        return "unknown network mode" if goes_on else "network driver"
     return namespace_failure(facts) or _daemon_failure(facts)
 
 

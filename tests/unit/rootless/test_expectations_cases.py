@@ -367,6 +367,8 @@ REST: tuple[Case, ...] = (
     ("M29.without_slirp4netns", "debian_12", {}, "fails: network driver"),
     ("M29.without_slirp4netns", "debian_13", {}, "fails: network driver"),
     ("M29.without_slirp4netns", "debian_14", {}, "fails: unknown network mode"),
+    ("M29.without_slirp4netns", "newest", {"engine": "29.0.0"}, "fails: network driver"),
+    ("M29.without_slirp4netns", "newest", {"engine": "29.4.3"}, "fails: network driver"),
     ("M29.without_slirp4netns", "newest", {}, "starts: gvisor-tap-vsock"),
     ("M29.old_slirp4netns", "debian_12", {}, "fails: network driver"),
     ("M29.named_by_version", "debian_12", {}, "no rootlesskit"),

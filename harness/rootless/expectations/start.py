@@ -126,6 +126,20 @@ def needs_daemon(function: Rule) -> Rule:
     return needs_engine(guarded)
 
 
+def needs_own_network(function: Rule) -> Rule:
+    """The claim says something about a dockerd in RootlessKit's network namespace, where the
+    starting script leaves it before 29.5."""
+
+    @functools.wraps(function)
+    def guarded(facts: Facts) -> Prediction:
+        if engine_at_least(facts, "29.5"):
+            return not_applicable(f"engine {facts.engine} leaves dockerd in the machine's network "
+                                  "namespace: RootlessKit's --detach-netns")
+        return function(facts)
+
+    return needs_daemon(guarded)
+
+
 def needs_containers(function: Rule) -> Rule:
     """The claim says something about a running container."""
 

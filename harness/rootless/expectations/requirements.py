@@ -31,7 +31,7 @@ INSTRUCTIONS: dict[str, tuple[str, ...]] = {
 INSTALLERS = ("apt-get", "dnf", "yum")  # those for which it has a command to print
 NO_COMMAND = "no command"
 SMOKE_TEST = ("25.0.4", "27.1.1")  # `check` too ran `rootlesskit true`
-SILENT_SUBUID = ("28.0.0", "28.2")
+SILENT_IDS = ("28.0.0", "28.2")  # it ends where it looks for the line, before it says anything
 
 
 def missing_in(output: str) -> tuple[str, ...]:
@@ -104,7 +104,7 @@ def check(facts: Facts, *, force: bool = False, skip_iptables: bool = False) -> 
         missing = tuple(name for name in missing if name not in iptables_missing(facts))
     if missing[:1] in (("newuidmap",), ("iptables",)) and not installer(facts):
         missing = missing[:1]  # it stops at the first binary that it cannot say how to install
-    if "subuid" in missing and tool_between(facts, *SILENT_SUBUID):
+    if {"subuid", "subgid"} & set(missing) and tool_between(facts, *SILENT_IDS):
         return "silent failure"
     if missing:
         return f"missing: {', '.join(missing)}"

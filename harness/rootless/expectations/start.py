@@ -27,7 +27,7 @@ MESSAGES: dict[str, str] = {
     "newgidmap": r"failed to setup UID/GID map: newgidmap \d+ \[[\d ]+\] failed: ",
     "newuidmap": r"failed to setup UID/GID map: newuidmap \d+ \[[\d ]+\] failed: ",
     "tun": "setting up tap",
-    "storage driver": "error initializing graphdriver",
+    "storage driver": 'error initializing graphdriver|configured driver "[^"]+" not available',
     "cgroup driver": "native.cgroupdriver",
     "ip_tables": "can't initialize iptables table",
     "iptables": "(?i)iptables not found",

@@ -61,9 +61,15 @@ STORAGE: tuple[Case, ...] = (
     ("M11.fuse-overlayfs", "debian_12", {"fuse-overlayfs": "missing"}, "fails: storage driver"),
     ("M11.fuse-overlayfs", "centos_7", {"user-session": "yes"}, "fails: storage driver"),
     ("M11.fuse-overlayfs", "debian_12", {"fuse-device": "no"}, "starts, no container"),
+    ("M11.fuse-overlayfs", "docker_19_03", {}, "fails: storage driver"),
+    ("M11.fuse-overlayfs", "newest", {}, "fails: storage driver"),
+    ("M11.fuse-overlayfs", "debian_14", {}, "starts"),
+    ("M11", "docker_19_03", {"driver-directories": "fuse-overlayfs"}, "overlay2"),
+    ("M11", "newest", {"driver-directories": "fuse-overlayfs"}, "fuse-overlayfs"),
     ("M11.vfs", "debian_11", {}, "starts"),
     ("M11.reused", "debian_12", {}, "fuse-overlayfs"),
     ("M11.reused", "debian_12", {"fuse-overlayfs": "missing"}, NA),
+    ("M11.reused", "docker_19_03", {}, NA),
 )
 
 CGROUP: tuple[Case, ...] = (

@@ -9,7 +9,7 @@ import pytest
 from harness.distros.base import Distro
 from harness.guest.guest import Guest
 from harness.packages import manager
-from harness.rootless import attempt, cable, engine, rootful
+from harness.rootless import attempt, cable, engine, kit, rootful
 from harness.rootless.engine import Docker
 from harness.rootless.expectations import predict
 from harness.session.decide import Decider
@@ -78,6 +78,10 @@ def test_throughput(guest: Guest, docker: Docker, distro: Distro, decide: Decide
     tried = attempt.begin(guest, env=PASTA)
     if tried.outcome != "starts":
         decide("M30.pasta", tried.outcome, tried.evidence)
+        return
+    arguments = kit.arguments(guest)
+    if (net := kit.option(arguments, "net")) != "pasta":
+        decide("M30.pasta", f"through {net or 'none'}", arguments)
         return
     tell("M30.pasta", *rate(guest, docker))
 

@@ -32,19 +32,26 @@ def storage_works(facts: Facts, driver: str) -> bool:
         return facts.overlay_in_userns
     if driver == "fuse-overlayfs":
         # Without /dev/fuse it starts all the same, and no container does (measured: 20.10.24).
-        return facts.binary("fuse-overlayfs") is not None and kernel_at_least(facts, "4.18")
+        present = facts.binary("fuse-overlayfs") is not None and kernel_at_least(facts, "4.18")
+        return present and engine_at_least(facts, "20.10")
     return driver in ("vfs", "native")
 
 
 def storage_driver(facts: Facts) -> str:
     """``docker info``'s storage driver; empty where the daemon refuses to start.
 
-    A setting wins, then the driver that left data behind, then the first that works.
+    A setting wins, then the driver that left data behind, then the first that works.  19.03 has no
+    fuse-overlayfs, and sees none of its data; 29 takes it where it left data, and where it is asked
+    for looks for a snapshotter of that name, which is a program of its own.
     """
     setting = str(facts.daemon_json.get("storage-driver", ""))
     if setting:
-        return setting if storage_works(facts, setting) else ""
-    prior = [name for name in facts.existing_driver_dirs if name not in ("vfs", *SNAPSHOTTERS)]
+        snapshotter = setting == "fuse-overlayfs" and engine_at_least(facts, "29")
+        return setting if storage_works(facts, setting) and not snapshotter else ""
+    unseen = {"vfs", *SNAPSHOTTERS}
+    if not engine_at_least(facts, "20.10"):
+        unseen.add("fuse-overlayfs")
+    prior = [name for name in facts.existing_driver_dirs if name not in unseen]
     if prior:  # two of them, and the daemon asks which
         return prior[0] if len(prior) == 1 and storage_works(facts, prior[0]) else ""
     return next((name for name in storage_priority(facts) if storage_works(facts, name)), "")

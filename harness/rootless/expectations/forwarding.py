@@ -119,10 +119,12 @@ def chosen(facts: Facts) -> Prediction:
 @needs_daemon
 def mtu_chosen(facts: Facts) -> Prediction:
     """RootlessKit's network driver and MTU after DOCKERD_ROOTLESS_ROOTLESSKIT_NET=slirp4netns:
-    the large MTU is only for a stack that the script has chosen itself."""
+    before 28.5.2 the large MTU is only for a stack that the script has chosen itself."""
     if trait("slirp4netns").probe(facts) == "missing":
         return not_applicable("no slirp4netns is installed that could be asked for")
-    return Prediction("slirp4netns 1500", f"the variable is set, engine {facts.engine}")
+    large = engine_at_least(facts, "28.5.2")
+    return Prediction(f"slirp4netns {65520 if large else 1500}",
+                      f"the variable is set, engine {facts.engine}")
 
 
 @rule("M29.rootlessctl", source=f"{MANUAL}, 'Troubleshooting'")

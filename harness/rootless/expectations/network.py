@@ -11,6 +11,7 @@ from harness.rootless.expectations.start import (
     needs_containers,
     needs_daemon,
     needs_engine,
+    needs_own_network,
     start,
 )
 from harness.rootless.expectations.versions import engine_at_least, rootlesskit_at_least
@@ -49,16 +50,18 @@ def stack(facts: Facts) -> Prediction:
 @needs_daemon
 def mtu(facts: Facts) -> Prediction:
     """`--mtu` of RootlessKit's command line: an integer.  (The large one for pasta was seen with
-    28.5.2 on forky; the documents know it for slirp4netns.)"""
-    large = network_driver(facts) in ("slirp4netns", "pasta")
+    28.5.2 on forky, that for gvisor-tap-vsock is the script's of 29.5; the documents know it for
+    slirp4netns.)"""
+    large = network_driver(facts) in ("slirp4netns", "pasta", "gvisor-tap-vsock")
     return Prediction(65520 if large else 1500, _because(facts))
 
 
 @rule("M29.mtu_device", source=STACKS)
 @needs_daemon
 def mtu_device(facts: Facts) -> Prediction:
-    """The MTU of the device tap0 beside dockerd, which is what its command line asked for."""
-    if network_driver(facts) not in ("slirp4netns", "pasta", "vpnkit"):
+    """The MTU of the device tap0 of RootlessKit's network namespace, which is what its command
+    line asked for."""
+    if network_driver(facts) not in ("slirp4netns", "pasta", "vpnkit", "gvisor-tap-vsock"):
         return not_applicable(f"{network_driver(facts)} is no tap device")
     return mtu(facts)
 
@@ -136,7 +139,7 @@ def ping_open(facts: Facts) -> Prediction:
 
 
 @rule("M27", source=TCP)
-@needs_daemon
+@needs_own_network
 def tcp(facts: Facts) -> Prediction:
     """The API over TLS on 2376 with a client certificate of the right CA, published through
     DOCKERD_ROOTLESS_ROOTLESSKIT_FLAGS: ``answers``, ``unreachable``, or ``refused`` with an alert
@@ -146,18 +149,18 @@ def tcp(facts: Facts) -> Prediction:
 
 
 @rule("M27.elsewhere", source=TCP)
-@needs_daemon
+@needs_own_network
 def tcp_elsewhere(facts: Facts) -> Prediction:
     """The same, asked by another machine: it is published on 0.0.0.0."""
     return tcp(facts)
 
 
 promise("M27.unpublished", "unreachable", "The same without `-p 0.0.0.0:2376:2376/tcp`.",
-        source=TCP, guard=needs_daemon)
+        source=TCP, guard=needs_own_network)
 promise("M27.no_certificate", "refused", "The same without a client certificate.",
-        source=TCP, guard=needs_daemon)
+        source=TCP, guard=needs_own_network)
 promise("M27.wrong_ca", "refused", "The same with a client certificate of another CA.",
-        source=TCP, guard=needs_daemon)
+        source=TCP, guard=needs_own_network)
 promise("M15", "attaching fails",
         "Two containers on an overlay network of a swarm of the one rootless node, one pinging "
         "the other: ``works``, or the step that fails: ``swarm``, ``network``, ``attaching`` a "
@@ -174,7 +177,8 @@ promise("M30", "measured",
 @rule("M30.pasta", source=STACKS)
 @needs_containers
 def pasta(facts: Facts) -> Prediction:
-    """The same through pasta, which DOCKERD_ROOTLESS_ROOTLESSKIT_NET asks for."""
+    """The same through pasta, which DOCKERD_ROOTLESS_ROOTLESSKIT_NET asks for; or ``through `` and
+    the stack that RootlessKit was told to take instead."""
     kit = f"rootlesskit {facts.rootlesskit or 'of unknown version'}"
     if not rootlesskit_at_least(facts, "2.0"):
         return not_applicable(f"{kit} knows no pasta")

@@ -8,8 +8,7 @@ from harness.guest.facts import Facts
 from harness.rootless.expectations.model import Prediction, not_applicable, rule
 from harness.rootless.expectations.promise import promise
 from harness.rootless.expectations.sources import MANUAL, MOBY
-from harness.rootless.expectations.start import Rule, needs_containers, needs_daemon
-from harness.rootless.expectations.versions import engine_at_least
+from harness.rootless.expectations.start import needs_containers, needs_daemon, needs_own_network
 
 USAGE = f"{MOBY}, 'Daemon'; {MANUAL}, 'Best practices'"
 
@@ -64,20 +63,8 @@ promise("M22.wrong_path", "no effect", "The same key in ~/.docker/daemon.json.",
         guard=needs_daemon)
 
 
-def _recipe(function: Rule) -> Rule:
-    def guarded(facts: Facts) -> Prediction:
-        if engine_at_least(facts, "29.5"):
-            return not_applicable(
-                f"engine {facts.engine} leaves dockerd in the host's network namespace"
-            )
-        return function(facts)
-
-    guarded.__doc__ = function.__doc__
-    return needs_daemon(guarded)
-
-
 @rule("M23", source=f"{MOBY}, 'Daemon'")
-@_recipe
+@needs_own_network
 def nsenter(facts: Facts) -> Prediction:
     """The documented `nsenter` recipe running `id -u`: ``enters`` if it prints 0 and its user,
     mnt and net namespaces are dockerd's."""

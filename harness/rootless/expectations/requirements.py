@@ -31,7 +31,7 @@ INSTRUCTIONS: dict[str, tuple[str, ...]] = {
 INSTALLERS = ("apt-get", "dnf", "yum")  # those for which it has a command to print
 NO_COMMAND = "no command"
 SMOKE_TEST = ("25.0.4", "27.1.1")  # `check` too ran `rootlesskit true`
-SILENT_SUBUID = ("28.0.0", "28.2")
+SILENT_IDS = ("28.0.0", "28.2")  # it ends where it looks for the line, before it says anything
 
 
 def missing_in(output: str) -> tuple[str, ...]:
@@ -55,6 +55,8 @@ def missing_requirements(facts: Facts) -> tuple[str, ...]:
     of the id ranges, or slirp4netns."""
     module = required_module(facts)
     has_iptables = bool(facts.iptables or facts.binary("iptables"))
+    if tool_between(facts, "28.1.0", "28.1.0"):
+        has_iptables = not has_iptables  # this one alone asks for it where it is there
     wanted = {
         "newuidmap": facts.binary("newuidmap") is not None,
         "iptables": has_iptables,
@@ -104,7 +106,7 @@ def check(facts: Facts, *, force: bool = False, skip_iptables: bool = False) -> 
         missing = tuple(name for name in missing if name not in iptables_missing(facts))
     if missing[:1] in (("newuidmap",), ("iptables",)) and not installer(facts):
         missing = missing[:1]  # it stops at the first binary that it cannot say how to install
-    if "subuid" in missing and tool_between(facts, *SILENT_SUBUID):
+    if {"subuid", "subgid"} & set(missing) and tool_between(facts, *SILENT_IDS):
         return "silent failure"
     if missing:
         return f"missing: {', '.join(missing)}"
@@ -125,7 +127,8 @@ def install(facts: Facts, *, force: bool = False, skip_iptables: bool = False) -
     checked = check(facts, force=force, skip_iptables=skip_iptables)
     if checked != "satisfied":
         return f"failed: {checked}"
-    if tool_at_least(facts, "27.1.2") and namespace_failure(facts) and not force:
+    ignored = force and tool_at_least(facts, "27.4")
+    if tool_at_least(facts, "27.1.2") and namespace_failure(facts) and not ignored:
         return "failed: smoke test fails"
     if facts.user_session and (reason := start_failure(facts)):
         return f"failed: {reason}"

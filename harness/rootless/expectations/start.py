@@ -27,7 +27,7 @@ MESSAGES: dict[str, str] = {
     "newgidmap": r"failed to setup UID/GID map: newgidmap \d+ \[[\d ]+\] failed: ",
     "newuidmap": r"failed to setup UID/GID map: newuidmap \d+ \[[\d ]+\] failed: ",
     "tun": "setting up tap",
-    "storage driver": "error initializing graphdriver",
+    "storage driver": 'error initializing graphdriver|configured driver "[^"]+" not available',
     "cgroup driver": "native.cgroupdriver",
     "ip_tables": "can't initialize iptables table",
     "iptables": "(?i)iptables not found",
@@ -73,8 +73,9 @@ def start_failure(facts: Facts) -> str:
     if not facts.binary("rootlesskit"):
         return "rootlesskit"
     if not network_driver(facts):
-        # From 28.5.2 on the script says that one is needed, and goes on without.
-        return "unknown network mode" if engine_at_least(facts, "28.5.2") else "network driver"
+        # The script of 28.5.2 says that one is needed, and goes on without; 29.0's ends there.
+        goes_on = engine_at_least(facts, "28.5.2") and not engine_at_least(facts, "29.0")
+        return "unknown network mode" if goes_on else "network driver"
     return namespace_failure(facts) or _daemon_failure(facts)
 
 
@@ -123,6 +124,20 @@ def needs_daemon(function: Rule) -> Rule:
         return function(facts)
 
     return needs_engine(guarded)
+
+
+def needs_own_network(function: Rule) -> Rule:
+    """The claim says something about a dockerd in RootlessKit's network namespace, where the
+    starting script leaves it before 29.5."""
+
+    @functools.wraps(function)
+    def guarded(facts: Facts) -> Prediction:
+        if engine_at_least(facts, "29.5"):
+            return not_applicable(f"engine {facts.engine} leaves dockerd in the machine's network "
+                                  "namespace: RootlessKit's --detach-netns")
+        return function(facts)
+
+    return needs_daemon(guarded)
 
 
 def needs_containers(function: Rule) -> Rule:

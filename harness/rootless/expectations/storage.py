@@ -94,7 +94,7 @@ def reused(facts: Facts) -> Prediction:
     left = {"driver-directories": "fuse-overlayfs", "storage-driver-setting": "unset"}
     facts = assume(facts, left)
     found = storage_driver(facts)
-    if not found:
+    if found != "fuse-overlayfs":
         return not_applicable(f"fuse-overlayfs does not work here: {_because(facts)}")
     return Prediction(found, _because(facts))
 

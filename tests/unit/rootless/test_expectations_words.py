@@ -215,6 +215,7 @@ def test_instructions_are_read() -> None:
             "installed\n[rootlesskit:parent] error: unknown network mode: ",
             "unknown network mode",
         ),
+        ('configured driver "fuse-overlayfs" not available: unavailable', "storage driver"),
         (
             "[rootlesskit:parent] error: failed to start the child: "
             "fork/exec /proc/self/exe: operation not permitted",

@@ -71,6 +71,7 @@ class Facts:
     setuptool_on_path: bool  # found in the login session's PATH
     rootful_socket_writable: bool  # /var/run/docker.sock writable by the user
     lingering: bool
+    sh: str = ""  # the program that /bin/sh is; "" for unknown
     existing_driver_dirs: tuple[str, ...] = ()  # storage driver directories in the data root
     daemon_json: Mapping[str, Any] = field(default_factory=dict)  # ~/.config/docker/daemon.json
     ipv6: bool = True  # the loopback device has ::1

@@ -68,6 +68,7 @@ def facts(user: str, login: Mapping[str, Any], root: Mapping[str, Any]) -> Facts
         setuptool_on_path=root["setuptool_on_path"],
         rootful_socket_writable=login["rootful_socket_writable"],
         lingering=root["lingering"],
+        sh=root["sh"].rpartition("/")[2],
         existing_driver_dirs=tuple(name for name in DRIVERS if name in root["data_root"]),
         daemon_json=daemon_json(root["daemon_json"]),
     )

@@ -181,6 +181,7 @@ def main() -> None:
         "setuptool_on_path": bool(setuptool_on_path),
         "daemon_json": daemon_json,
         "data_root": nonempty_directories(data_root(login, daemon_json)),
+        "sh": os.path.realpath("/bin/sh"),
         "lingering": os.path.exists("/var/lib/systemd/linger/" + login["user"]),
     }
     done = {key: finish(job, deadline) for key, job in running.items()}

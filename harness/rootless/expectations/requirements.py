@@ -4,7 +4,8 @@
               ``refused: rootful Docker``, ``refused: XDG_RUNTIME_DIR``, ``silent failure``
               (exit 1 and nothing said) or ``smoke test fails``.  Where XDG_RUNTIME_DIR is
               unset, not just unusable, the tool trips over its own message: the shell says
-              `XDG_RUNTIME_DIR: parameter not set` and exits 2 (measured with 20.10.24).
+              `XDG_RUNTIME_DIR: parameter not set` and exits 2 (measured with 20.10.24; bash as
+              /bin/sh says `unbound variable` and exits 1).
 ``install``:  ``installed``, ``systemd not detected`` (exit 0), or ``failed: `` and what ``check``
               says, or a reason why the daemon does not start, or ``docker not beside the tool``.
 """

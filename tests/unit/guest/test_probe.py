@@ -108,6 +108,7 @@ def test_debian_12_as_recorded(raw: Any) -> None:
     assert {"overlay", "unix", "ext4", "tun"} <= facts.modules
     assert facts.modules_blocked == frozenset()
     assert facts.ipv6
+    assert facts.sh == "dash"
     assert facts.packages["uidmap"] == "1:4.13+dfsg1-1+deb12u2"
     assert "bash" not in facts.packages
 

@@ -592,6 +592,13 @@ def test_the_cases_name_rules_that_exist() -> None:
     assert {case[0] for case in _all()} <= set(RULES)
 
 
+@pytest.mark.parametrize(("sh", "expected"), [("dash", 2), ("bash", 1)])
+def test_the_exit_status_of_a_shell_that_trips(sh: str, expected: int, debian_12: Facts) -> None:
+    facts = replace(assume(debian_12, {"runtime-directory": "unset"}), sh=sh)
+    assert predict("P12.exit", facts).value == expected
+    assert predict("P12.exit", replace(debian_12, sh=sh)).value == 0
+
+
 APT_GET = Binary("/usr/bin/apt-get", 0, 0o755)
 
 

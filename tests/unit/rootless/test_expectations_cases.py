@@ -436,10 +436,15 @@ MISSING: tuple[Case, ...] = (
     ("D8.skip_iptables_needless", "debian_12", {"ip_tables-module": "available"},
      "--iptables=false"),
     ("D8.streams", "debian_12", {}, "apart"),
-    ("D8.order", "debian_12", {}, "root; dockerd-rootless.sh; HOME; refused: rootful Docker; "
-     "refused: XDG_RUNTIME_DIR; missing: newuidmap"),
-    ("D8.order", "debian_12", SU, "root; dockerd-rootless.sh; HOME; refused: rootful Docker; "
+    ("D8.order", "debian_12", {}, "uname; root; dockerd-rootless.sh; HOME; "
+     "refused: rootful Docker; refused: XDG_RUNTIME_DIR; missing: newuidmap"),
+    ("D8.order", "debian_12", SU, "uname; root; dockerd-rootless.sh; HOME; "
+     "refused: rootful Docker; missing: newuidmap"),
+    ("D8.order", "newest", {"engine": "29.4.0"}, "uname; root; dockerd-rootless.sh; HOME; "
+     "refused: rootful Docker; refused: XDG_RUNTIME_DIR; refused: containerd-rootless; "
      "missing: newuidmap"),
+    ("D8.order", "newest", {"engine": "29.3.0"}, "uname; root; dockerd-rootless.sh; HOME; "
+     "refused: rootful Docker; refused: XDG_RUNTIME_DIR; missing: newuidmap"),
 )
 
 UNINSTALL: tuple[Case, ...] = (

@@ -60,8 +60,7 @@ def test_install(guest: Guest, decide: Decider) -> None:
     user = guest.access.user
     given = [name for name, text in ADVICE.items() if text.format(user=user) in result.stdout]
     decide("D13.advice", " ".join(given) or "none", result.transcript)
-    # The transcript has both runs, where the tool lost its race and was run again.
-    decide("D13.said", ", ".join(installing.lines(result.transcript)) or "none", result.transcript)
+    decide("D13.said", ", ".join(installing.lines(result.stdout)) or "none", result.transcript)
 
 
 def sudo_rules(guest: Guest) -> str:

@@ -22,6 +22,8 @@ pytestmark = [pytest.mark.setuptool, pytest.mark.state("prepared")]
 
 SOCKET = "/var/run/docker.sock"
 ROOTFUL = f"rm -f {SOCKET} && : > {SOCKET} && chmod 666 {SOCKET}"  # the tool looks no further
+CONTAINERD = "conflicts with containerd-rootless.sh"
+DARWIN = "/var/tmp/darwin"  # the directory of a uname
 UNIT = ".config/systemd/user/docker.service"
 
 
@@ -75,9 +77,12 @@ def test_pairs(guest: Guest, decide: Decider) -> None:
 
 
 def gravest(result: ToolResult) -> str:
-    """What the tool says first, in the words of missing.GRAVEST and requirements.py."""
+    """What the tool says first, in the words of missing.GRAVEST and requirements.py, or
+    missing.CONTAINERD."""
     error = installing.error_of(result)
     name = next((name for name, text in missing.GRAVEST.items() if text == error), "")
+    if CONTAINERD in error:
+        name = missing.CONTAINERD
     status = "" if result.exit_status == 1 else f", exit {result.exit_status}"
     return f"{name}{status}" if name else words_of_check(result)
 
@@ -90,6 +95,11 @@ def test_order(guest: Guest, decide: Decider) -> None:
     for name in ("newuidmap", "dockerd-rootless.sh"):
         installing.hide(guest.root, name)
     guest.root.sh(ROOTFUL)
+    guest.root.sh('mkdir "$1"', DARWIN)
+    guest.root.write(f"{DARWIN}/uname", "#!/bin/sh\necho Darwin\n", 0o755)
+    containerd = f"{guest.facts.xdg_runtime_dir}/containerd-rootless"
+    if guest.facts.xdg_runtime_dir:
+        guest.user.run("mkdir", containerd)
 
     said = []
 
@@ -97,6 +107,8 @@ def test_order(guest: Guest, decide: Decider) -> None:
         told = session.run(*environment, guest.facts.setuptool, "check", check=False)
         said.append(setuptool.plain(told))
 
+    path = installing.path_with(guest.root, DARWIN)["PATH"]
+    ask(guest.root, (*homeless, f"PATH={path}"))
     ask(guest.root, homeless)
     ask(guest.user, homeless)
     installing.show(guest.root, "dockerd-rootless.sh")
@@ -105,6 +117,9 @@ def test_order(guest: Guest, decide: Decider) -> None:
     guest.root.run("rm", SOCKET)
     ask(guest.user, away)
     ask(guest.user, ("env",))
+    if guest.facts.xdg_runtime_dir:
+        guest.user.run("rmdir", containerd)
+        ask(guest.user, ("env",))
     told = "; ".join(dict.fromkeys(gravest(result) for result in said))
     evidence = "\n".join(result.transcript for result in said)
     decide("D8.order", told, evidence)

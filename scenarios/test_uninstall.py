@@ -8,7 +8,7 @@ from harness.guest.guest import Guest
 from harness.guest.session import Result
 from harness.rootless import engine, installing, setuptool
 from harness.rootless.engine import Docker
-from harness.rootless.expectations import uninstalling
+from harness.rootless.expectations import lines
 from harness.session.decide import Decider
 
 pytestmark = [pytest.mark.install]
@@ -40,7 +40,8 @@ def left(guest: Guest, root: str) -> tuple[str, Result]:
 
 
 @pytest.mark.claims("D13.uninstall", "D13.uninstall_context", "D13.uninstall_keeps",
-                    "D13.uninstall_said", "D13.reinstall", "D13.install_twice")  # fmt: skip
+                    "D13.uninstall_said", "D13.reinstall", "D13.install_twice",
+                    "D13.install_twice_said")  # fmt: skip
 def test_uninstall(guest: Guest, docker: Docker, decide: Decider) -> None:
     """`uninstall` takes the unit and the context away and leaves the rest for `install`."""
     if not guest.facts.user_session:
@@ -53,6 +54,8 @@ def test_uninstall(guest: Guest, docker: Docker, decide: Decider) -> None:
     said = installing.outcome(guest, again)
     untouched = "unit untouched" if MARK in kept.stdout else "unit changed"
     decide("D13.install_twice", f"{said}, {untouched}", f"{again.transcript}\n{kept.transcript}")
+    told = [*installing.lines(again.stderr), *installing.lines(again.stdout)]
+    decide("D13.install_twice_said", ", ".join(told) or "none", again.transcript)
 
     root = docker("info", "--format", "{{.DockerRootDir}}").stdout.strip()
     image = docker("image", "inspect", "--format", "{{.Id}}", engine.IMAGE).stdout
@@ -69,7 +72,7 @@ def test_uninstall(guest: Guest, docker: Docker, decide: Decider) -> None:
     words += ["processes left"] if running.ok else []
     looks = (removed, state, gone, enabled, running)
     decide("D13.uninstall", ", ".join(words), "\n".join(look.transcript for look in looks))
-    told = installing.lines(removed.stdout, uninstalling.SAID)
+    told = installing.lines(removed.stdout, lines.UNINSTALL)
     decide("D13.uninstall_said", ", ".join(told) or "none", removed.transcript)
     has = contexts(guest)
     states = dict(line.split() for line in has.stdout.splitlines())

@@ -148,7 +148,8 @@ def install(
     guest: Guest, *options: str, session: Session | None = None,
     env: Mapping[str, str] | None = None,
 ) -> setuptool.ToolResult:  # fmt: skip
-    """``dockerd-rootless-setuptool.sh install``, again where the daemon was late for the tool.
+    """``dockerd-rootless-setuptool.sh install``, again where the daemon was late for the tool: its
+    stdout is then that of both runs.
 
     The units of 20.10 are ``Type=simple``: the tool sleeps three seconds and then asks the
     daemon, which a slow guest has not started by then.  Of later ones it waits for one start, and
@@ -166,7 +167,10 @@ def install(
                 return result  # it was not late: it does not come up
             again = setuptool.run(login, "install", *options, env=env)
             note = "(the daemon was slower than the tool; once more)"
-            result = replace(again, transcript=f"{result.transcript}\n{note}\n{again.transcript}")
+            result = replace(
+                again, stdout=f"{result.stdout}{again.stdout}",
+                transcript=f"{result.transcript}\n{note}\n{again.transcript}",
+            )  # fmt: skip
     except CommandTimeout as error:
         if not hopeless(guest, error, started=False):
             raise

@@ -81,11 +81,12 @@ def of_any(seen: Look) -> str:
 
 
 def of_remapped(seen: Look) -> str:
-    """The audit's verdict on a container whose ids were asked to be remapped.
+    """The audit's verdict on a container whose ids root asked to be remapped: the processes, their
+    capabilities and the owner of the namespace give it away.
 
     An engine that ignores that gives a container that is no example of it, whatever the verdict.
     """
-    return seen.verdict if seen.report.test(4).passed else "nothing is remapped"
+    return seen.verdict_by(1, 2, 3) if seen.report.test(4).passed else "nothing is remapped"
 
 
 def verdict(

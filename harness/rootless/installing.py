@@ -11,8 +11,8 @@ from harness.guest.guest import Guest
 from harness.guest.session import Session
 from harness.rootless import engine, setuptool
 from harness.rootless.attempt import words_of_check
+from harness.rootless.expectations import lines as said
 from harness.rootless.expectations import requirements
-from harness.rootless.expectations.install import SAID
 from harness.rootless.expectations.start import reason_in
 from harness.rootless.setuptool import ToolResult
 
@@ -79,10 +79,15 @@ def id_command(result: ToolResult, path: str) -> str:
     return found[0] if found else requirements.NO_COMMAND
 
 
-def lines(output: str, of: Mapping[str, str] = SAID) -> list[str]:
-    """Which lines *of* those that the tool may say there are: by name, those of `install` unless
-    others are given."""
-    return [name for name, text in of.items() if re.search(text, output, re.MULTILINE)]
+def lines(output: str, of: Mapping[str, str] = said.INSTALL) -> list[str]:
+    """Which lines *of* those that the tool may say there are, in the order of the *output*: by
+    name, those of `install` unless others are given."""
+    places = {
+        name: found.start()
+        for name, text in of.items()
+        if (found := re.search(text, output, re.MULTILINE))
+    }
+    return sorted(places, key=places.__getitem__)
 
 
 def exports(result: ToolResult) -> dict[str, str]:

@@ -35,13 +35,25 @@ class Look:
     def verdict(self) -> str:
         return self.report.verdict
 
-    def verdict_as(self, uid: int) -> str:
-        """The verdict on a container that was to run as *uid*: of one that does not, it would be
-        no news."""
+    def verdict_by(self, *tests: int) -> str:
+        """The verdict; of what is not rootless, also which of the *tests* that are to show it (the
+        table in docs/audit.md) pass.  Raises :class:`TestbedError` where one decided nothing."""
+        answers = {number: self.report.test(number).passed for number in tests}
+        if None in answers.values():
+            raise _undecided(self.report)
+        passed = [str(number) for number, answer in answers.items() if answer]
+        if self.verdict == "rootless" or not passed:
+            return self.verdict
+        return f"{self.verdict}, and passes {' '.join(passed)}"
+
+    def verdict_as(self, uid: int, *tests: int) -> str:
+        """:meth:`verdict_by` *tests* on a container that was to run as *uid*: of one that does
+        not, it would be no news."""
+        verdict = self.verdict_by(*tests)
         uids = sorted(set(self.evidence.init.uids))
         if uids == [uid]:
-            return self.verdict
-        return f"{self.verdict}, and the container runs as {' '.join(map(str, uids))}"
+            return verdict
+        return f"{verdict}, and the container runs as {' '.join(map(str, uids))}"
 
     @property
     def daemons(self) -> tuple[Process, ...]:
@@ -132,8 +144,12 @@ def look_at(guest: Guest, watching: Watch, pid: int, api_socket: str, subject: s
     evidence = Evidence.from_json(seen, subject, helpers)
     report = audit(evidence)
     if report.verdict == "inconclusive":
-        raise TestbedError("the audit cannot decide on this guest", detail=str(report))
+        raise _undecided(report)
     return Look(evidence, report, _label(guest.root, pid))
+
+
+def _undecided(report: AuditReport) -> TestbedError:
+    return TestbedError("the audit cannot decide on this guest", detail=str(report))
 
 
 def confinement(label: str) -> str:

@@ -24,6 +24,7 @@ from harness.rootless.expectations import (  # noqa: F401
     instructions,
     kernel,
     lasting,
+    lines,
     missing,
     network,
     outward,

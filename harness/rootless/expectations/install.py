@@ -58,15 +58,6 @@ ADVICE = {
     "at-boot": "run: `sudo loginctl enable-linger {user}`",
 }
 
-# What `install` says it has done, one line each, by name.
-SAID = {
-    "created": r"^\[INFO\] Creating /\S+/\.config/systemd/user/docker\.service$",
-    "started": r"^\[INFO\] starting systemd service docker\.service$",
-    "installed": r"^\[INFO\] Installed docker\.service successfully\.$",
-    "context made": r'^\[INFO\] Creating CLI context "rootless"$',
-    "context used": r'^\[INFO\] (Use|Using) CLI context "rootless"$',
-}
-
 
 @rule("P2", source=f"{PHOTON}, 'Introduction'")
 @_needs_install
@@ -147,18 +138,6 @@ def path(facts: Facts) -> Prediction:
 def advice(facts: Facts) -> Prediction:
     """Which of ADVICE `install` gives, by name."""
     return Prediction(" ".join(ADVICE), "a unit is installed")
-
-
-@rule("D13.said", source=INSTALL)
-@needs_unit
-def said(facts: Facts) -> Prediction:
-    """Which of SAID `install` says, by name."""
-    if tool_at_least(facts, "29"):
-        return not_applicable(f"not known of the setup tool of engine {facts.engine}")
-    context = ["context made"] if tool_at_least(facts, "20.10.6") else []
-    used = ["context used"] if tool_at_least(facts, "20.10.19") else []
-    value = ", ".join(["created", "started", "installed", *context, *used])
-    return Prediction(value, f"setup tool of engine {facts.engine}")
 
 
 @rule("D13.unit_type", source=INSTALL)

@@ -12,6 +12,7 @@ from harness.rootless.expectations.model import Prediction, not_applicable, rule
 from harness.rootless.expectations.promise import promise
 from harness.rootless.expectations.sources import MANUAL
 from harness.rootless.expectations.start import needs_tool
+from harness.rootless.expectations.versions import tool_at_least
 from harness.rootless.traits import assume, trait
 
 INSTALL = f"{MANUAL}, 'Install'"
@@ -29,10 +30,12 @@ PREREQUISITES: Mapping[str, tuple[str, str]] = {
 }
 # What ends the tool before it looks at the machine, by name, and how it says so.
 GRAVEST = {
+    "uname": "Rootless Docker cannot be installed on Darwin",
     "root": "Refusing to install rootless Docker as the root user",
     "dockerd-rootless.sh": "dockerd-rootless.sh needs to be present under $PATH",
     "HOME": "HOME needs to be set",
 }
+CONTAINERD = "refused: containerd-rootless"  # its state in the runtime directory; since 29.4
 KNOBS = ("userns_clone", "max_user_namespaces")
 PAIRS = tuple(combinations(PREREQUISITES, 2))
 
@@ -78,12 +81,17 @@ promise("D8.streams", "apart",
 def order(facts: Facts) -> Prediction:
     """What `check` says at first, and after the cure of each thing that it names: without
     newuidmap, HOME, XDG_RUNTIME_DIR and dockerd-rootless.sh, beside a rootful socket that can be
-    written, and as root.  In the words of GRAVEST and of requirements.py."""
+    written and the state of containerd-rootless.sh, as root, and with a `uname` that says Darwin.
+    In the words of GRAVEST and of requirements.py, and CONTAINERD."""
     rootful = assume(facts, {"newuidmap": "missing", "rootful-socket": "writable"})
     cured = assume(rootful, {"rootful-socket": "not writable"})
     away = assume(cured, {"runtime-directory": "unset"})
-    said = [requirements.check(one) for one in (rootful, away, cured)]
-    because = f"user session {'yes' if facts.user_session else 'no'}"
+    said = [requirements.check(one) for one in (rootful, away)]
+    if facts.xdg_runtime_dir and tool_at_least(facts, "29.4"):
+        said.append(CONTAINERD)
+    said.append(requirements.check(cured))
+    because = (f"user session {'yes' if facts.user_session else 'no'}, "
+               f"setup tool of engine {facts.engine}")  # fmt: skip
     return Prediction("; ".join([*GRAVEST, *dict.fromkeys(said)]), because)
 
 

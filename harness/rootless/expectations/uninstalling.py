@@ -37,26 +37,6 @@ def blocked(facts: Facts) -> Prediction:
     return Prediction(value, f"newuidmap missing (setup tool of engine {facts.engine})")
 
 
-# What `uninstall` says, one line each, by name.
-SAID = {
-    "uninstalled": r"^\[INFO\] Uninstalled docker\.service$",
-    "context deleted": r'^\[INFO\] Deleted CLI context "rootless"$',
-    "default": r'^\[INFO\] Configured CLI (to )?use the "default" context\.$',
-    "kept": r"^\[INFO\] This uninstallation tool does NOT remove Docker binaries and data\.$",
-    "how to": r"^\[INFO\] To remove data, run: `/\S+/rootlesskit rm -rf /\S+/share/docker`$",
-}
-
-
-@rule("D13.uninstall_said", source=UNINSTALL)
-@needs_unit
-def said(facts: Facts) -> Prediction:
-    """Which of SAID `uninstall` says, by name."""
-    deleted = ["context deleted"] if tool_at_least(facts, "20.10.6") else []
-    default = ["default"] if tool_at_least(facts, "20.10.19") else []
-    value = ", ".join(["uninstalled", *deleted, *default, "kept", "how to"])
-    return Prediction(value, f"setup tool of engine {facts.engine}")
-
-
 @rule("D13.uninstall_context", source=UNINSTALL)
 @needs_unit
 def context(facts: Facts) -> Prediction:

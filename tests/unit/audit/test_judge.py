@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.errors import TestbedError
 from harness.rootless.audit import Evidence, audit
 from harness.rootless.audit.judge import NET_BIND_SERVICE, gains_privilege
 from harness.rootless.audit.model import Executable, Execution
@@ -221,3 +222,22 @@ def test_the_report_is_json_and_prose() -> None:
 def test_a_container_that_was_to_be_the_users(name: str, word: str) -> None:
     seen = evidence(name)
     assert Look(seen, audit(seen)).verdict_as(1000) == word
+
+
+@pytest.mark.parametrize(
+    ("name", "tests"),
+    [("run-user", (1, 2, 4)), ("docker-group", (1, 2, 4)), ("userns-remap", (1, 2, 3)),
+     ("podman-uidmap", (1, 2, 3)), ("lxd", (1, 2, 3)), ("setuid-runtime", (5,))],
+)  # fmt: skip
+def test_a_verdict_has_to_rest_on_the_tests_of_its_kind(name: str, tests: tuple[int, ...]) -> None:
+    seen = evidence(name)
+    assert Look(seen, audit(seen)).verdict_by(*tests) == "not rootless"
+    others = tuple(replace(namespace, owner=1000) for namespace in seen.userns)
+    blind = replace(seen, userns=others, executions=())
+    if name in REMAPPED:
+        assert Look(blind, audit(blind)).verdict_by(*tests) == "not rootless, and passes 3"
+    if name == "setuid-runtime":
+        assert Look(blind, audit(blind)).verdict_by(*tests) == "not rootless, and passes 5"
+        unwatched = replace(seen, executions=None, not_watched="no fanotify")
+        with pytest.raises(TestbedError):
+            Look(unwatched, audit(unwatched)).verdict_by(*tests)

@@ -231,8 +231,11 @@ INSTALL: tuple[Case, ...] = (
     ("D13.context", "debian_11", {"engine": "20.10.6"}, "created"),
     ("D13.context", "debian_11", {"engine": "20.10.18"}, "created"),
     ("D13.context", "debian_11", {"engine": "20.10.19"}, "created and used"),
-    ("D13.said", "debian_11", {}, "created, started, installed"),
-    ("D13.said", "debian_11", {"engine": "20.10.6"}, "created, started, installed, context made"),
+    ("D13.said", "debian_11", {}, "created, started, installed, variables"),
+    ("D13.said", "debian_11", {"engine": "20.10.6"},
+     "created, started, installed, context made, variables"),
+    ("D13.said", "debian_12", {},
+     "created, started, installed, context made, context used, variables, another"),
     ("D13.said", "debian_12", SU, NA),
     ("D13.said", "newest", {}, NA),
     ("D13.unit_type", "debian_12", {}, "simple"),
@@ -454,10 +457,15 @@ MISSING: tuple[Case, ...] = (
     ("D8.skip_iptables_needless", "debian_12", {"ip_tables-module": "available"},
      "--iptables=false"),
     ("D8.streams", "debian_12", {}, "apart"),
-    ("D8.order", "debian_12", {}, "root; dockerd-rootless.sh; HOME; refused: rootful Docker; "
-     "refused: XDG_RUNTIME_DIR; missing: newuidmap"),
-    ("D8.order", "debian_12", SU, "root; dockerd-rootless.sh; HOME; refused: rootful Docker; "
+    ("D8.order", "debian_12", {}, "uname; root; dockerd-rootless.sh; HOME; "
+     "refused: rootful Docker; refused: XDG_RUNTIME_DIR; missing: newuidmap"),
+    ("D8.order", "debian_12", SU, "uname; root; dockerd-rootless.sh; HOME; "
+     "refused: rootful Docker; missing: newuidmap"),
+    ("D8.order", "newest", {"engine": "29.4.0"}, "uname; root; dockerd-rootless.sh; HOME; "
+     "refused: rootful Docker; refused: XDG_RUNTIME_DIR; refused: containerd-rootless; "
      "missing: newuidmap"),
+    ("D8.order", "newest", {"engine": "29.3.0"}, "uname; root; dockerd-rootless.sh; HOME; "
+     "refused: rootful Docker; refused: XDG_RUNTIME_DIR; missing: newuidmap"),
 )
 
 UNINSTALL: tuple[Case, ...] = (
@@ -468,6 +476,11 @@ UNINSTALL: tuple[Case, ...] = (
     ("D13.uninstall_keeps", "suite_layout", {}, NA),
     ("D13.reinstall", "debian_12", {}, "installed, with the image of before"),
     ("D13.install_twice", "debian_12", {}, "installed, unit untouched"),
+    ("D13.install_twice_said", "debian_11", {}, "exists, installed, variables"),
+    ("D13.install_twice_said", "debian_14", {},
+     "exists, installed, context exists, context used, variables, another"),
+    ("D13.install_twice_said", "debian_12", SU, NA),
+    ("D13.install_twice_said", "newest", {}, NA),
 )
 
 TRIALS: tuple[Case, ...] = (
@@ -533,7 +546,7 @@ TRIALS: tuple[Case, ...] = (
     ("D13.login_programs", "debian_12", {}, "none"),
     ("D13.uninstall_said", "debian_11", {}, "uninstalled, kept, how to"),
     ("D13.uninstall_said", "debian_12", {},
-     "uninstalled, context deleted, default, kept, how to"),
+     "uninstalled, context deleted, default, unset, kept, how to"),
     ("D13.uninstall_said", "debian_12", SU, NA),
     ("M18.as_root", "debian_11", {}, NA),
     ("M18.as_root", "debian_12", {},

@@ -13,11 +13,11 @@ from harness.rootless import installing, kit, setuptool
 from harness.rootless.expectations import (
     cgroup,
     ids,
+    lines,
     network,
     paths,
     ports,
     predict,
-    uninstalling,
     usage,
 )
 from harness.rootless.expectations.model import OTHERWISE
@@ -148,12 +148,23 @@ INSTALLED = """\
 [INFO] To control docker.service, run: `systemctl --user (start|stop|restart) docker.service`
 [INFO] Creating CLI context "rootless"
 [INFO] Use CLI context "rootless"
+
+[INFO] Make sure the following environment variables are set (or add them to ~/.bashrc):
+
+export PATH=/usr/bin:$PATH
+Some applications may require the following environment variable too:
+export DOCKER_HOST=unix:///run/user/1000/docker.sock
 """
 
 
 def test_what_install_says_it_has_done(debian_12: Facts) -> None:
     assert ", ".join(installing.lines(INSTALLED)) == predict("D13.said", debian_12).value
     assert "created" not in installing.lines(INSTALLED.replace("Creating /", "Making /"))
+
+
+def test_what_install_says_has_an_order() -> None:
+    first, _, rest = INSTALLED.partition("\n")
+    assert installing.lines(f"{rest}{first}\n")[-1] == "created"
 
 
 # dockerd-rootless-setuptool.sh uninstall of 26.1.5
@@ -164,17 +175,18 @@ UNINSTALLED = """\
 [INFO] Deleted CLI context "rootless"
 [INFO] Configured CLI to use the "default" context.
 [INFO]
-[INFO] Make sure to unset or update the environment PATH, DOCKER_HOST, and DOCKER_CONTEXT.
+[INFO] Make sure to unset or update the environment PATH, DOCKER_HOST, and DOCKER_CONTEXT \
+environment variables if you have added them to `~/.bashrc`.
 [INFO] This uninstallation tool does NOT remove Docker binaries and data.
 [INFO] To remove data, run: `/usr/bin/rootlesskit rm -rf /home/tester/.local/share/docker`
 """
 
 
 def test_what_uninstall_says(debian_13: Facts) -> None:
-    said = installing.lines(UNINSTALLED, uninstalling.SAID)
+    said = installing.lines(UNINSTALLED, lines.UNINSTALL)
     assert ", ".join(said) == predict("D13.uninstall_said", debian_13).value
     other = UNINSTALLED.replace("does NOT remove", "removes")
-    assert "kept" not in installing.lines(other, uninstalling.SAID)
+    assert "kept" not in installing.lines(other, lines.UNINSTALL)
 
 
 def test_the_options_of_rootlesskit(debian_12: Facts) -> None:

@@ -108,12 +108,13 @@ def test_a_tool_is_asked_again_where_containerd_was_late(
     def run(*_: object, **__: object) -> setuptool.ToolResult:
         return answers.pop(0)
 
-    failed, done = (setuptool.ToolResult(status, "", "", "") for status in (1, 0))
+    failed, done = (setuptool.ToolResult(status, f"{status}\n", "", "") for status in (1, 0))
     answers = [failed, done]
     programs("journalctl", JOURNAL)
     monkeypatch.setattr(setuptool, "run", run)
     monkeypatch.setattr(engine, "wait_for_daemon", lambda *_, **__: None)
-    assert engine.install(slow(idle=False)).exit_status == 0
+    both = engine.install(slow(idle=False))
+    assert (both.exit_status, both.stdout) == (0, "1\n0\n")
     answers = [failed, done]
     programs("journalctl", "echo '[rootlesskit:parent] error: no'")
     assert engine.install(slow(idle=False)).exit_status == 1

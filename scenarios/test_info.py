@@ -11,7 +11,7 @@ import pytest
 from harness.errors import GuestRefusal
 from harness.guest.guest import Guest
 from harness.guest.session import Result
-from harness.rootless import attempt, engine, looking, openness
+from harness.rootless import attempt, engine, installing, looking, openness
 from harness.rootless.engine import Docker
 from harness.rootless.expectations import cgroup, installed
 from harness.session.decide import Decider
@@ -60,8 +60,8 @@ def context_in(info: Result) -> str:
     return found[1].strip() if found else "none"
 
 
-@pytest.mark.claims("D19.context", "D19.context_login", "D14", "D13.unit_requires",
-                    "D13.unit_settings", "D13.unit_command", "D13.login",
+@pytest.mark.claims("D19.context", "D19.context_login", "D13.context_host", "D14",
+                    "D13.unit_requires", "D13.unit_settings", "D13.unit_command", "D13.login",
                     "D13.login_programs", "D13.flags")  # fmt: skip
 def test_installed(guest: Guest, docker: Docker, decide: Decider) -> None:
     """Installing leaves a unit of the user's own, and a context that the client uses."""
@@ -70,6 +70,7 @@ def test_installed(guest: Guest, docker: Docker, decide: Decider) -> None:
     decide("D19.context", context_in(shown), shown)
     shown = guest.user.run(*looking.LOGIN, "-c", "docker info", check=False)
     decide("D19.context_login", context_in(shown), shown)
+    decide("D13.context_host", *installing.context_host(guest))
 
     places = guest.user.run(
         "systemctl", "--user", "show", "--property=FragmentPath", "--value", "docker.service",

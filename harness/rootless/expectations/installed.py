@@ -1,5 +1,5 @@
-"""What is in force where the rootless daemon is installed: its unit's settings, a login's
-variables (D13)."""
+"""What is in force where the rootless daemon is installed: its unit's settings, the
+client's context, a login's variables (D13)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from harness.guest.facts import Facts
-from harness.rootless.expectations.install import INSTALL, needs_unit
+from harness.rootless.expectations.install import INSTALL, docker_host, needs_unit
 from harness.rootless.expectations.model import Prediction, not_applicable, rule
 from harness.rootless.expectations.promise import promise
 from harness.rootless.expectations.start import needs_daemon
@@ -67,6 +67,15 @@ def command(shown: str) -> str:
 def settings(shown: Mapping[str, str]) -> str:
     """Those of UNIT_SETTINGS that are *shown*, as the rule writes them."""
     return " ".join(f"{name}={shown[name]}" for name in sorted(UNIT_SETTINGS) if name in shown)
+
+
+@rule("D13.context_host", source=INSTALL)
+@needs_unit
+def context_host(facts: Facts) -> Prediction:
+    """Where the CLI context ``rootless`` leads: to the user's own daemon."""
+    if not tool_at_least(facts, "20.10.6"):
+        return not_applicable(f"the setup tool of engine {facts.engine} makes no context")
+    return docker_host(facts)
 
 
 @rule("D13.login", source=INSTALL)

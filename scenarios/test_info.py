@@ -78,7 +78,9 @@ def test_installed(guest: Guest, docker: Docker, decide: Decider) -> None:
     )  # fmt: skip
     home = guest.user.sh('printf %s "$HOME"').stdout
     place = places.stdout.strip()
-    parts = (place, str(PurePosixPath(place).parent), f"{home}/.config/docker")
+    # Whoever writes one of these says what the user's next daemon or client does.
+    own = (".config/docker", ".config/docker/daemon.json", ".docker", ".docker/config.json")
+    parts = (place, str(PurePosixPath(place).parent), *(f"{home}/{name}" for name in own))
     remark, looked = openness.opened(guest, *parts, bits=openness.WRITE)
     decide("D14", f"{place.removeprefix(f'{home}/')}{remark}" if place else "none",
            f"{places.transcript}\n{looked}")  # fmt: skip

@@ -90,6 +90,16 @@ def check_exit(facts: Facts) -> Prediction:
     return Prediction(statuses.get(found.value, 1), found.because)
 
 
+@rule("P12.leaves", source=TOOL)
+@needs_tool
+def check_leaves(facts: Facts) -> Prediction:
+    """What is there after `check` and was not before it: files in the home directory as `ls -l`
+    lists them, or processes of a daemon."""
+    if not facts.xdg_runtime_dir:
+        return not_applicable("XDG_RUNTIME_DIR is unset: the tool makes a directory of its own")
+    return Prediction("nothing", f"setup tool of engine {facts.engine}")
+
+
 @rule("P12.missing_rootlesskit", source=TOOL)
 @needs_tool
 def without_rootlesskit(facts: Facts) -> Prediction:

@@ -506,6 +506,8 @@ TRIALS: tuple[Case, ...] = (
     ("D13.context_host", "debian_12", {}, "unix:///run/user/1000/docker.sock"),
     ("D13.context_host", "debian_11", {}, NA),
     ("D13.context_host", "debian_12", SU, NA),
+    ("P12.leaves", "debian_12", {}, "nothing"),
+    ("P12.leaves", "debian_12", SU, NA),
     ("D13.login", "debian_12", {}, "none"),
     ("D13.flags", "debian_12", {}, "none"),
     ("D13.flags", "debian_12", {"newuidmap": "missing"}, NA),

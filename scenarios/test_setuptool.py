@@ -41,9 +41,13 @@ def tool(guest: Guest, *arguments: str, session: Session | None = None) -> ToolR
 
 
 def refused_install(guest: Guest, decide: Decider, key: str) -> ToolResult:
-    """Run `install` where it is expected to stop early, and decide *key* by what it says."""
+    """Run `install` where it is expected to stop early, and decide *key* by what it says, and by
+    whether it has made a unit nevertheless."""
     result = tool(guest, "install")
-    decide(key, installing.outcome(guest, result), result.transcript)
+    unit = guest.user.sh('ls "$HOME/.config/systemd/user/docker.service"', check=False)
+    left = ", a unit left" if result.exit_status and unit.ok else ""
+    decide(key, f"{installing.outcome(guest, result)}{left}",
+           f"{result.transcript}\n{unit.transcript}")  # fmt: skip
     return result
 
 

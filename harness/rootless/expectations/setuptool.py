@@ -117,7 +117,10 @@ def _induced(aspect: str, observe: str, changes: dict[str, str], knob: str = "")
         because = ", ".join(f"{name} {text}" for name, text in changes.items())
         return Prediction(value, f"{because} (setup tool of engine {facts.engine})")
 
-    predict.__doc__ = f"`install` {observe}, in the words of requirements.py."
+    predict.__doc__ = (
+        f"`install` {observe}, in the words of requirements.py; of one that stops before it makes "
+        "a unit, that there is one."
+    )
     rule(f"D8.{aspect}", source=INSTALL)(needs_tool(predict))
 
 

@@ -61,8 +61,9 @@ def context_in(info: Result) -> str:
 
 
 @pytest.mark.claims("D19.context", "D19.context_login", "D13.context_host", "D14",
-                    "D13.unit_requires", "D13.unit_settings", "D13.unit_command", "D13.login",
-                    "D13.login_programs", "D13.flags")  # fmt: skip
+                    "D13.unit_requires", "D13.unit_lines", "D13.unit_settings",
+                    "D13.unit_command", "D13.login", "D13.login_programs",
+                    "D13.flags")  # fmt: skip
 def test_installed(guest: Guest, docker: Docker, decide: Decider) -> None:
     """Installing leaves a unit of the user's own, and a context that the client uses."""
     shown = guest.user.run("env", "-u", "DOCKER_HOST", "-u", "DOCKER_CONTEXT", "docker", "info",
@@ -87,11 +88,14 @@ def test_installed(guest: Guest, docker: Docker, decide: Decider) -> None:
     unit = guest.user.sh('cat "$HOME/$1"', UNIT, check=False)
     named = re.search(r"^Requires=.*\bdbus\.socket\b", unit.stdout, re.MULTILINE) is not None
     decide("D13.unit_requires", named if unit.ok else "no unit", unit)
+    decide("D13.unit_lines", installed.lines(unit.stdout) if unit.ok else "no unit", unit)
     asked = ("-p", ",".join((*installed.UNIT_SETTINGS, "ExecStart")))
     has = guest.user.run("systemctl", "--user", "show", *asked, "docker.service", check=False)
     in_force = dict(line.split("=", 1) for line in has.stdout.splitlines() if "=" in line)
-    decide("D13.unit_settings", installed.settings(in_force) or "none", has)
-    decide("D13.unit_command", installed.command(in_force.get("ExecStart", "")), has)
+    for name in ("ExecStart", "ExecReload"):
+        in_force[name] = installed.command(in_force.get(name, ""))
+    decide("D13.unit_settings", installed.settings(in_force), has)
+    decide("D13.unit_command", in_force["ExecStart"], has)
 
     plain, login = (looking.variables(guest.user, *shell) for shell in (("sh",), looking.LOGIN))
     other = sorted(name for name in plain.keys() | login if plain.get(name) != login.get(name))

@@ -18,6 +18,7 @@ from harness.session.decide import Decider
 pytestmark = [pytest.mark.audit]
 
 WORD = "said inside"
+SAID = "said at the start"
 INIT = "/usr/bin/docker-init"
 
 
@@ -84,15 +85,18 @@ def _namespace_owner(seen: Look) -> str:
 
 @pytest.mark.claims("R1")
 def test_manage(docker: Docker, decide: Decider) -> None:
-    """A user without privileges creates, runs, enters, stops and removes containers."""
+    """A user without privileges creates, runs, enters, stops and removes containers, and reads
+    what they say."""
+    saying = ("sh", "-c", f'echo "{SAID}"; exec "$@"', "sh", *WAIT)
     steps = {
         "create": docker("create", "--name", "made", IMAGE, "true", check=False),
-        "run": docker("run", "-d", "--name", "running", IMAGE, *WAIT, check=False),
+        "run": docker("run", "-d", "--name", "running", IMAGE, *saying, check=False),
         "exec": docker("exec", "running", "echo", WORD, check=False),
     }
     there = known(docker)
     steps["stop"] = docker("stop", "-t", "0", "running", check=False)
     stopped = known(docker)
+    steps["logs"] = docker("logs", "running", check=False)  # all of it, as the container has ended
     steps["remove"] = docker("rm", "made", "running", check=False)
     left = known(docker)
     # An exit status is a word: what came of it is what the daemon then lists.
@@ -101,6 +105,7 @@ def test_manage(docker: Docker, decide: Decider) -> None:
         "run": "running Up" in there.stdout,
         "exec": steps["exec"].stdout.strip() == WORD,
         "stop": "running Exited" in stopped.stdout,
+        "logs": steps["logs"].stdout.strip() == SAID,
         "remove": left.ok and not {"made", "running"} & set(left.stdout.split()),
     }
     done = " ".join(name for name, result in steps.items() if result.ok and came[name])

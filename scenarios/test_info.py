@@ -11,7 +11,7 @@ import pytest
 from harness.errors import GuestRefusal
 from harness.guest.guest import Guest
 from harness.guest.session import Result
-from harness.rootless import attempt, engine, looking, openness
+from harness.rootless import attempt, engine, installing, looking, openness
 from harness.rootless.engine import Docker
 from harness.rootless.expectations import cgroup, installed
 from harness.session.decide import Decider
@@ -60,9 +60,10 @@ def context_in(info: Result) -> str:
     return found[1].strip() if found else "none"
 
 
-@pytest.mark.claims("D19.context", "D19.context_login", "D14", "D13.unit_requires",
-                    "D13.unit_settings", "D13.unit_command", "D13.login",
-                    "D13.login_programs", "D13.flags")  # fmt: skip
+@pytest.mark.claims("D19.context", "D19.context_login", "D13.context_host", "D14",
+                    "D13.unit_requires", "D13.unit_lines", "D13.unit_settings",
+                    "D13.unit_command", "D13.login", "D13.login_programs",
+                    "D13.flags")  # fmt: skip
 def test_installed(guest: Guest, docker: Docker, decide: Decider) -> None:
     """Installing leaves a unit of the user's own, and a context that the client uses."""
     shown = guest.user.run("env", "-u", "DOCKER_HOST", "-u", "DOCKER_CONTEXT", "docker", "info",
@@ -70,6 +71,7 @@ def test_installed(guest: Guest, docker: Docker, decide: Decider) -> None:
     decide("D19.context", context_in(shown), shown)
     shown = guest.user.run(*looking.LOGIN, "-c", "docker info", check=False)
     decide("D19.context_login", context_in(shown), shown)
+    decide("D13.context_host", *installing.context_host(guest))
 
     places = guest.user.run(
         "systemctl", "--user", "show", "--property=FragmentPath", "--value", "docker.service",
@@ -77,18 +79,23 @@ def test_installed(guest: Guest, docker: Docker, decide: Decider) -> None:
     )  # fmt: skip
     home = guest.user.sh('printf %s "$HOME"').stdout
     place = places.stdout.strip()
-    parts = (place, str(PurePosixPath(place).parent), f"{home}/.config/docker")
+    # Whoever writes one of these says what the user's next daemon or client does.
+    own = (".config/docker", ".config/docker/daemon.json", ".docker", ".docker/config.json")
+    parts = (place, str(PurePosixPath(place).parent), *(f"{home}/{name}" for name in own))
     remark, looked = openness.opened(guest, *parts, bits=openness.WRITE)
     decide("D14", f"{place.removeprefix(f'{home}/')}{remark}" if place else "none",
            f"{places.transcript}\n{looked}")  # fmt: skip
     unit = guest.user.sh('cat "$HOME/$1"', UNIT, check=False)
     named = re.search(r"^Requires=.*\bdbus\.socket\b", unit.stdout, re.MULTILINE) is not None
     decide("D13.unit_requires", named if unit.ok else "no unit", unit)
+    decide("D13.unit_lines", installed.lines(unit.stdout) if unit.ok else "no unit", unit)
     asked = ("-p", ",".join((*installed.UNIT_SETTINGS, "ExecStart")))
     has = guest.user.run("systemctl", "--user", "show", *asked, "docker.service", check=False)
     in_force = dict(line.split("=", 1) for line in has.stdout.splitlines() if "=" in line)
-    decide("D13.unit_settings", installed.settings(in_force) or "none", has)
-    decide("D13.unit_command", installed.command(in_force.get("ExecStart", "")), has)
+    for name in ("ExecStart", "ExecReload"):
+        in_force[name] = installed.command(in_force.get(name, ""))
+    decide("D13.unit_settings", installed.settings(in_force), has)
+    decide("D13.unit_command", in_force["ExecStart"], has)
 
     plain, login = (looking.variables(guest.user, *shell) for shell in (("sh",), looking.LOGIN))
     other = sorted(name for name in plain.keys() | login if plain.get(name) != login.get(name))

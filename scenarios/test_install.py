@@ -27,8 +27,8 @@ pytestmark = [pytest.mark.install, pytest.mark.state("prepared")]
 
 
 @pytest.mark.claims("P13", "P13.exit", "D13", "P13.unit", "D13.enabled", "D13.unit_type",
-                    "D13.context", "D13.docker_host", "D13.path", "D13.advice",
-                    "D13.said")  # fmt: skip
+                    "D13.context", "D13.context_host", "D13.docker_host", "D13.path",
+                    "D13.advice", "D13.said")  # fmt: skip
 def test_install(guest: Guest, decide: Decider) -> None:
     """`install` makes, starts and enables a unit, makes a context, and says what to export."""
     result = engine.install(guest)
@@ -54,6 +54,7 @@ def test_install(guest: Guest, decide: Decider) -> None:
     states = dict(line.split() for line in contexts.stdout.splitlines())
     used = {"true": "created and used", "false": "created"}
     decide("D13.context", used.get(states.get("rootless", ""), "none"), contexts)
+    decide("D13.context_host", *installing.context_host(guest))
     told = installing.exports(result)
     decide("D13.docker_host", told.get("DOCKER_HOST", ""), result.transcript)
     decide("D13.path", told.get("PATH", ""), result.transcript)

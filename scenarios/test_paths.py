@@ -12,7 +12,7 @@ from harness.guest.guest import Guest
 from harness.rootless import engine
 from harness.rootless.engine import Docker
 from harness.rootless.expectations import paths
-from harness.rootless.openness import opened, others_answered
+from harness.rootless.openness import WRITE, opened, others_answered
 from harness.session.decide import Decider
 
 pytestmark = [pytest.mark.paths]
@@ -81,8 +81,9 @@ def test_directories(guest: Guest, docker: Docker, decide: Decider) -> None:
     config = PurePosixPath(words[words.index("--config") + 1])
     exec_root = str(config.parent.parent)
     listing = guest.root.run("ls", "-la", f"{exec_root}/containerd", check=False)
-    evidence = f"{command.transcript}\n{listing.transcript}"
-    decide("M21", exec_root if listing.ok else "none", evidence)
+    remark, looked = opened(guest, exec_root, bits=WRITE)
+    evidence = f"{command.transcript}\n{listing.transcript}\n{looked}"
+    decide("M21", f"{exec_root}{remark}" if listing.ok else "none", evidence)
 
 
 @pytest.mark.claims("M22", "M22.wrong_path")

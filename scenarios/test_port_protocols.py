@@ -18,10 +18,9 @@ from harness.session.decide import Decider
 pytestmark = [pytest.mark.ports]
 
 NAME = "answerer"
-UP = "up"
 NO_ANSWER = "no answer"
 # Answers each connection and each datagram with the address that it comes from.
-SERVER = f"""
+SERVER = """
 import socket, threading
 
 try:
@@ -42,7 +41,6 @@ def stream():
         connection.close()
 
 threading.Thread(target=stream, daemon=True).start()
-print("{UP}", flush=True)
 while True:
     _, client = datagrams.recvfrom(100)
     datagrams.sendto(client[0].encode(), client)
@@ -92,6 +90,13 @@ TCP, UDP = Port("tcp", 8080), Port("udp", 5353)
 LOCAL = Port("tcp", 8081)  # published on 127.0.0.1
 
 
+def serving(guest: Guest, docker: Docker) -> bool:
+    """Whether the container's port 80 is taken on UDP, which the server takes last."""
+    pid = docker("inspect", "-f", "{{.State.Pid}}", NAME).stdout.strip()
+    taken = guest.root.sh('cat "$1/udp" "$1/udp6"', f"/proc/{pid}/net", check=False)
+    return f":{80:04X} " in taken.stdout
+
+
 def serve(guest: Guest, docker: Docker) -> Result:
     """The server in a container, with the machine's Python, published on both ports."""
     *directories, python = guest.user.sh(PYTHON).stdout.split()
@@ -103,7 +108,7 @@ def serve(guest: Guest, docker: Docker) -> Result:
     )  # fmt: skip
     if started.ok:
         try:
-            guest.wait_until(lambda: UP in docker("logs", NAME).stdout, "the server", 15, pause=0.5)
+            guest.wait_until(lambda: serving(guest, docker), "the server", 15, pause=0.5)
         except CommandTimeout as error:
             log = docker("logs", NAME, check=False).transcript
             what = "the server in the container does not start"

@@ -31,6 +31,8 @@ remove() {
 }
 remove "$1"
 """
+# What `install` would make: files at home, and a daemon.
+MADE = "ls -lAR \"$HOME\" | grep -v ^total; pgrep -l -u \"$(id -u)\" -x 'dockerd|rootlesskit'"
 
 
 def tool(guest: Guest, *arguments: str, session: Session | None = None) -> ToolResult:
@@ -39,13 +41,17 @@ def tool(guest: Guest, *arguments: str, session: Session | None = None) -> ToolR
 
 
 def refused_install(guest: Guest, decide: Decider, key: str) -> ToolResult:
-    """Run `install` where it is expected to stop early, and decide *key* by what it says."""
+    """Run `install` where it is expected to stop early, and decide *key* by what it says, and by
+    whether it has made a unit nevertheless."""
     result = tool(guest, "install")
-    decide(key, installing.outcome(guest, result), result.transcript)
+    unit = guest.user.sh('ls "$HOME/.config/systemd/user/docker.service"', check=False)
+    left = ", a unit left" if result.exit_status and unit.ok else ""
+    decide(key, f"{installing.outcome(guest, result)}{left}",
+           f"{result.transcript}\n{unit.transcript}")  # fmt: skip
     return result
 
 
-@pytest.mark.claims("P8", "P8.commands", "P8.text", "P8.as_root", "P12", "P12.exit",
+@pytest.mark.claims("P8", "P8.commands", "P8.text", "P8.as_root", "P12", "P12.exit", "P12.leaves",
                     "D8.unknown_command", "D8.unknown_command_said", "D8.no_command",
                     "D8.no_command_said", "D8.as_root", "D8.install_as_root",
                     "D8.streams")  # fmt: skip
@@ -60,7 +66,11 @@ def test_words(guest: Guest, decide: Decider) -> None:
     told = f"exit {helped.exit_status}, {usage.said(helped.stdout)}"
     decide("P8.as_root", told, helped.transcript)
 
+    before = guest.user.sh(MADE, check=False)
     checked = tool(guest, "check")
+    after = guest.user.sh(MADE, check=False)
+    made = [line for line in after.stdout.splitlines() if line not in before.stdout.splitlines()]
+    decide("P12.leaves", "; ".join(made) or "nothing", f"{checked.transcript}\n{after.transcript}")
     lines = checked.stdout.splitlines()
     said = words_of_check(checked)
     if said == "satisfied" and lines != [setuptool.SATISFIED]:

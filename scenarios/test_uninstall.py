@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from harness.guest.guest import Guest
@@ -16,6 +18,8 @@ pytestmark = [pytest.mark.install]
 UNITS = ".config/systemd/user"
 UNIT = f"{UNITS}/docker.service"
 MARK = "# kept as it is"
+SETTINGS = ".config/docker/daemon.json"
+VOLUME = "kept"
 
 
 def contexts(guest: Guest) -> Result:
@@ -29,14 +33,30 @@ def unit(guest: Guest) -> Result:
     return guest.user.sh('cat "$HOME/$1"', UNIT, check=False)
 
 
-def left(guest: Guest, root: str) -> tuple[str, Result]:
-    """Which of the binaries and the data are there, and the look at them."""
+def own(guest: Guest, docker: Docker) -> str:
+    """Make what is the user's own: a volume, and settings, which are returned."""
+    docker("volume", "create", VOLUME)
+    settings = json.dumps({**guest.facts.daemon_json, "labels": ["kept=yes"]})
+    guest.user.write(SETTINGS, settings)
+    return settings
+
+
+def left(guest: Guest, root: str, settings: str) -> tuple[str, str]:
+    """Which of the binaries, the data and what :func:`own` made are there, and the look at them."""
     names = ("dockerd", "rootlesskit")
     paths = [binary.path for name in names if (binary := guest.facts.binary(name))]
-    look = guest.user.sh('ls -d "$@"', *paths, guest.facts.setuptool, root, check=False)
-    there = look.stdout.split()
-    binaries = ["binaries"] if {*paths, guest.facts.setuptool} <= set(there) else []
-    return " ".join([*binaries, *(["data"] if root in there else [])]) or "nothing", look
+    volume = f"{root}/volumes/{VOLUME}/_data"
+    look = guest.user.sh('ls -d "$@"', *paths, guest.facts.setuptool, root, volume, check=False)
+    said = guest.user.run("cat", SETTINGS, check=False)
+    there = set(look.stdout.split())
+    kept = {
+        "binaries": {*paths, guest.facts.setuptool} <= there,
+        "data": root in there,
+        "settings": said.stdout == settings,
+        "volume": volume in there,
+    }
+    told = " ".join(name for name, still in kept.items() if still) or "nothing"
+    return told, f"{look.transcript}\n{said.transcript}"
 
 
 @pytest.mark.claims("D13.uninstall", "D13.uninstall_context", "D13.uninstall_keeps",
@@ -59,6 +79,7 @@ def test_uninstall(guest: Guest, docker: Docker, decide: Decider) -> None:
 
     root = docker("info", "--format", "{{.DockerRootDir}}").stdout.strip()
     image = docker("image", "inspect", "--format", "{{.Id}}", engine.IMAGE).stdout
+    settings = own(guest, docker)
     had = contexts(guest)
     removed = setuptool.run(guest.user, "uninstall")
     state = guest.user.run("systemctl", "--user", "is-active", "docker.service", check=False)
@@ -82,7 +103,7 @@ def test_uninstall(guest: Guest, docker: Docker, decide: Decider) -> None:
         fate = "removed"
     decide("D13.uninstall_context", f"{current}, rootless {fate}",
            f"{had.transcript}\n{has.transcript}")  # fmt: skip
-    decide("D13.uninstall_keeps", *left(guest, root))
+    decide("D13.uninstall_keeps", *left(guest, root, settings))
 
     result = engine.install(guest)
     found = docker("image", "inspect", "--format", "{{.Id}}", engine.IMAGE, check=False)

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from harness.errors import GuestRefusal
 from harness.guest.guest import Guest
-from harness.guest.session import Session
+from harness.guest.session import Result, Session
 from harness.rootless import engine, setuptool
 from harness.rootless.attempt import words_of_check
 from harness.rootless.expectations import lines as said
@@ -109,6 +109,13 @@ def without_runtime_directory(guest: Guest) -> tuple[str, ...]:
     environment = (*unset, f"DBUS_SESSION_BUS_ADDRESS=unix:path={directory}/bus")
     guest.user.run(*environment, "systemctl", "--user", "show-environment")
     return environment
+
+
+def context_host(guest: Guest) -> tuple[str, Result]:
+    """Where the CLI context that `install` makes leads, and what told it."""
+    told = guest.user.run("docker", "context", "inspect", "-f", "{{.Endpoints.docker.Host}}",
+                          "rootless", check=False)  # fmt: skip
+    return told.stdout.strip() or "no context", told
 
 
 def hide(root: Session, name: str) -> str:

@@ -30,6 +30,7 @@ HELPERS = {"slirp4netns", "rootlesskit", "rootlesskit-doc", "docker-proxy", "pas
 HELPERS |= {"pasta.avx2", "passt.avx2", "vpnkit", "exe", "conmon", "gvisor-tap-vsock", "gvproxy"}
 # Those that an engine without a daemon leaves behind: no ancestor tells whose they are.
 DETACHED = {"slirp4netns", "pasta", "pasta.avx2", "passt", "passt.avx2", "conmon"}
+TUN = os.makedev(10, 200)  # the kernel's list of devices: /dev/net/tun
 
 
 def read(path: str) -> str:
@@ -116,6 +117,19 @@ def socket_owners(path: str, every: "dict[int, dict[str, Any]]") -> "list[int]":
     return owners
 
 
+def carries_network(pid: int, tree: "set[int]") -> bool:
+    """Whether its command line names a process of *tree*, and it holds a TUN or TAP device."""
+    words = read(f"/proc/{pid}/cmdline").replace("/", "\0").split("\0")
+    if not tree.intersection(int(word) for word in words if word.isdigit()):
+        return False
+    with contextlib.suppress(OSError):
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                if os.stat(f"/proc/{pid}/fd/{fd}").st_rdev == TUN:
+                    return True
+    return False
+
+
 class Selection:
     """Which processes belong to the runtime, and as what."""
 
@@ -181,6 +195,10 @@ def select(
     for pid, one in every.items():
         left_behind = one["comm"] in DETACHED and one["uids"][0] == uid != 0
         if one["comm"] in HELPERS and (pid in tree or (left_behind and not chosen.chain(pid))):
+            chosen.add(pid, "helper")
+    # Whoever runs it, by whatever name: asked for elsewhere it has no ancestor here.
+    for pid, one in every.items():
+        if not one["roles"] and carries_network(pid, tree):
             chosen.add(pid, "helper")
     # What an engine without a daemon leaves there to hold the namespaces, whatever its name.
     for pid, one in every.items():

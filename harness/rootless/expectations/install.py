@@ -160,7 +160,8 @@ def unit_requires(facts: Facts) -> Prediction:
 @needs_unit
 def unit_path(facts: Facts) -> Prediction:
     """The unit that `install` creates, relative to the home directory, and whether it, its
-    directory or ~/.config/docker is another's or may be written by others."""
+    directory, or daemon.json, config.json or the directory of either, is another's or may be
+    written by others."""
     return Prediction(".config/systemd/user/docker.service", _because(facts))
 
 

@@ -1,5 +1,5 @@
-"""What is in force where the rootless daemon is installed: its unit's settings, a login's
-variables (D13)."""
+"""What is in force where the rootless daemon is installed: its unit's settings, the
+client's context, a login's variables (D13)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from harness.guest.facts import Facts
-from harness.rootless.expectations.install import INSTALL, needs_unit
+from harness.rootless.expectations.install import INSTALL, docker_host, needs_unit
 from harness.rootless.expectations.model import Prediction, not_applicable, rule
 from harness.rootless.expectations.promise import promise
 from harness.rootless.expectations.start import needs_daemon
@@ -18,6 +18,7 @@ from harness.rootless.expectations.versions import tool_at_least
 UNIT_SETTINGS = {
     "Delegate": "yes",
     "DropInPaths": "",
+    "ExecReload": "/bin/kill -s HUP $MAINPID",
     "KillMode": "mixed",
     "LimitCORE": "infinity",
     "LimitNOFILE": "infinity",
@@ -25,6 +26,8 @@ UNIT_SETTINGS = {
     "NotifyAccess": "none",
     "Restart": "always",
     "RestartUSec": "2s",
+    "StandardError": "inherit",
+    "StandardOutput": "journal",
     "StartLimitBurst": "3",
     "StartLimitIntervalUSec": "1min",
     "TasksMax": "infinity",
@@ -32,6 +35,12 @@ UNIT_SETTINGS = {
     "TimeoutStopUSec": "infinity",
     "Type": "simple",
 }
+# The names of the lines that the tool writes, and the variable of the one.
+UNIT_LINES = (
+    "Delegate Description Documentation Environment=PATH ExecReload ExecStart KillMode LimitCORE "
+    "LimitNOFILE LimitNPROC Restart RestartSec StartLimitBurst StartLimitInterval TasksMax "
+    "TimeoutSec Type WantedBy"
+)
 # What a user calls by these names, or the unit does.
 PROGRAMS = ("docker", "dockerd-rootless.sh", "dockerd-rootless-setuptool.sh", "rootlesskit")
 HEEDED = ("DOCKER", "XDG_RUNTIME_DIR")  # how the names of variables begin
@@ -49,6 +58,28 @@ def unit_settings(facts: Facts) -> Prediction:
     return Prediction(settings({**UNIT_SETTINGS, **since_23}), because)
 
 
+@rule("D13.unit_lines", source="dockerd-rootless-setuptool.sh")
+@needs_unit
+def unit_lines(facts: Facts) -> Prediction:
+    """The names of the lines of the unit's file, in the alphabet's order, and which variables
+    Environment= sets: UNIT_LINES (NotifyAccess since 23, Requires since 27.1)."""
+    because = f"setup tool of engine {facts.engine}"
+    if not tool_at_least(facts, "20.10.4"):
+        return not_applicable(f"not known of the {because}")
+    since = {"NotifyAccess": "23", "Requires": "27.1.0"}
+    added = [name for name, version in since.items() if tool_at_least(facts, version)]
+    return Prediction(" ".join(sorted([*UNIT_LINES.split(), *added])), because)
+
+
+def lines(unit: str) -> str:
+    """The names of the lines of a *unit*'s text, as the rule writes them."""
+    found = re.findall(r"^(\w+)=(.*)$", unit, re.MULTILINE)
+    names = [name for name, _ in found if name != "Environment"]
+    set_there = [word for name, value in found if name == "Environment"
+                 for word in re.findall(r"(?:^|\s)[\"']?(\w+)=", value)]  # fmt: skip
+    return " ".join(sorted([*names, *(f"Environment={name}" for name in set_there)]))
+
+
 @rule("D13.unit_command", source="dockerd-rootless-setuptool.sh")
 @needs_unit
 def unit_command(facts: Facts) -> Prediction:
@@ -59,7 +90,7 @@ def unit_command(facts: Facts) -> Prediction:
 
 
 def command(shown: str) -> str:
-    """The command line in *shown*, the ExecStart of `systemctl show`."""
+    """The command line in *shown*, the ExecStart or the like of `systemctl show`."""
     found = re.search(r"argv\[\]=(.*?) ;", shown)
     return found[1].strip() if found else "none"
 
@@ -67,6 +98,15 @@ def command(shown: str) -> str:
 def settings(shown: Mapping[str, str]) -> str:
     """Those of UNIT_SETTINGS that are *shown*, as the rule writes them."""
     return " ".join(f"{name}={shown[name]}" for name in sorted(UNIT_SETTINGS) if name in shown)
+
+
+@rule("D13.context_host", source=INSTALL)
+@needs_unit
+def context_host(facts: Facts) -> Prediction:
+    """Where the CLI context ``rootless`` leads: to the user's own daemon."""
+    if not tool_at_least(facts, "20.10.6"):
+        return not_applicable(f"the setup tool of engine {facts.engine} makes no context")
+    return docker_host(facts)
 
 
 @rule("D13.login", source=INSTALL)

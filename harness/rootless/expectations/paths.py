@@ -28,7 +28,7 @@ _in_runtime_directory("M19", "docker.sock", "Where the API is offered, on UNIX s
                       "ports of TCP, and which of the sockets and their directories others may "
                       "read or write, or have.")
 _in_runtime_directory("M21", "docker", "dockerd's exec root: the directory that holds "
-                      "`containerd/`, and is there.")
+                      "`containerd/`, and is there, and whether others may write it, or have it.")
 
 
 promise("M19.others", "none", "To which sockets of an engine, containerd or RootlessKit another "

@@ -93,6 +93,16 @@ def check_exit(facts: Facts) -> Prediction:
     return Prediction(statuses.get(found.value, 1), found.because + shell)
 
 
+@rule("P12.leaves", source=TOOL)
+@needs_tool
+def check_leaves(facts: Facts) -> Prediction:
+    """What is there after `check` and was not before it: files in the home directory as `ls -l`
+    lists them, or processes of a daemon."""
+    if not facts.xdg_runtime_dir:
+        return not_applicable("XDG_RUNTIME_DIR is unset: the tool makes a directory of its own")
+    return Prediction("nothing", f"setup tool of engine {facts.engine}")
+
+
 @rule("P12.missing_rootlesskit", source=TOOL)
 @needs_tool
 def without_rootlesskit(facts: Facts) -> Prediction:
@@ -110,7 +120,10 @@ def _induced(aspect: str, observe: str, changes: dict[str, str], knob: str = "")
         because = ", ".join(f"{name} {text}" for name, text in changes.items())
         return Prediction(value, f"{because} (setup tool of engine {facts.engine})")
 
-    predict.__doc__ = f"`install` {observe}, in the words of requirements.py."
+    predict.__doc__ = (
+        f"`install` {observe}, in the words of requirements.py; of one that stops before it makes "
+        "a unit, that there is one."
+    )
     rule(f"D8.{aspect}", source=INSTALL)(needs_tool(predict))
 
 

@@ -15,9 +15,10 @@ promise("D13.uninstall", "exit 0, daemon inactive, unit removed",
         "`uninstall`: its exit status, `systemctl --user is-active docker`, and whether the "
         "unit's file is there afterwards, a link that enables it, or a process of the daemon.",
         source=UNINSTALL, guard=needs_unit)
-promise("D13.uninstall_keeps", "binaries data",
-        "What `uninstall` leaves: ``binaries`` (dockerd, rootlesskit, the tool itself) and "
-        "``data`` (the data root).", source=UNINSTALL, guard=needs_unit)
+promise("D13.uninstall_keeps", "binaries data settings volume",
+        "What `uninstall` leaves: ``binaries`` (dockerd, rootlesskit, the tool itself), ``data`` "
+        "(the data root), ``settings`` (daemon.json as it was) and a ``volume``.",
+        source=UNINSTALL, guard=needs_unit)
 promise("D13.reinstall", "installed, with the image of before",
         "`install` after `uninstall`: in the words of requirements.py, and whether the image "
         "that was there before still is.", source=UNINSTALL, guard=needs_unit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,26 @@ def test_who_holds_the_namespaces_is_part_of_it(monkeypatch: pytest.MonkeyPatch)
     roles = chosen(monkeypatch, every, [], 51, 50)
     assert set(roles) == {10, 20, 30}
     assert roles[30] == {"same-userns"}
+
+
+def test_who_carries_the_network_is_a_helper(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root's, and asked for from where nobody is an ancestor of it; not that of another engine."""
+    monkeypatch.setattr(guest_collect, "TUN", Path("/dev/null").stat().st_rdev)
+    argv, quiet = [sys.executable, "-c", "import sys; sys.stdin.read()"], subprocess.DEVNULL
+    with (
+        subprocess.Popen([*argv, "20", "tap0"], stdin=subprocess.PIPE, stdout=quiet) as own,
+        subprocess.Popen([*argv, "40", "tap0"], stdin=subprocess.PIPE, stdout=quiet) as others,
+        subprocess.Popen([*argv, "20"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as idle,
+    ):
+        every = table(
+            (1, 0, "systemd", 0, "init.scope", HOST),
+            (10, 1, "conmon", 1000, "user/box.scope", HOST),
+            (20, 10, "busybox", 1000, "user/box.scope", BOX),
+            *((one.pid, 1, "site", 0, "site.service", HOST) for one in (own, others, idle)),
+        )
+        roles = chosen(monkeypatch, every, [])
+    assert set(roles) == {10, 20, own.pid}
+    assert roles[own.pid] == {"helper"}
 
 
 def test_the_groups_of_a_process_are_its_own() -> None:

@@ -23,10 +23,16 @@ CAPABLE = {"rootlesskit-capabilities": "cap_net_bind_service"}
 SU = {"user-session": "no", "runtime-directory": "unset"}
 V1 = {"cgroup": "v1"}
 UNIT = (
-    "Delegate=yes DropInPaths= KillMode=mixed LimitCORE=infinity LimitNOFILE=infinity "
-    "LimitNPROC=infinity NotifyAccess=none Restart=always RestartUSec=2s StartLimitBurst=3 "
+    "Delegate=yes DropInPaths= ExecReload=/bin/kill -s HUP $MAINPID KillMode=mixed "
+    "LimitCORE=infinity LimitNOFILE=infinity LimitNPROC=infinity NotifyAccess=none Restart=always "
+    "RestartUSec=2s StandardError=inherit StandardOutput=journal StartLimitBurst=3 "
     "StartLimitIntervalUSec=1min TasksMax=infinity TimeoutStartUSec=infinity "
     "TimeoutStopUSec=infinity Type=simple"
+)
+LINES = (
+    "Delegate Description Documentation Environment=PATH ExecReload ExecStart KillMode LimitCORE "
+    "LimitNOFILE LimitNPROC Restart RestartSec StartLimitBurst StartLimitInterval TasksMax "
+    "TimeoutSec Type WantedBy"
 )
 
 
@@ -538,8 +544,17 @@ TRIALS: tuple[Case, ...] = (
     ("D13.unit_settings", "debian_14", {},
      UNIT.replace("Access=none", "Access=all").replace("simple", "notify")),
     ("D13.unit_settings", "debian_12", SU, NA),
+    ("D13.unit_lines", "debian_11", {}, LINES),
+    ("D13.unit_lines", "debian_14", {},
+     LINES.replace("Restart ", "NotifyAccess Requires Restart ")),
+    ("D13.unit_lines", "debian_12", SU, NA),
     ("D13.unit_command", "debian_12", {}, "/usr/bin/dockerd-rootless.sh"),
     ("D13.unit_command", "debian_12", SU, NA),
+    ("D13.context_host", "debian_12", {}, "unix:///run/user/1000/docker.sock"),
+    ("D13.context_host", "debian_11", {}, NA),
+    ("D13.context_host", "debian_12", SU, NA),
+    ("P12.leaves", "debian_12", {}, "nothing"),
+    ("P12.leaves", "debian_12", SU, NA),
     ("D13.login", "debian_12", {}, "none"),
     ("D13.flags", "debian_12", {}, "none"),
     ("D13.flags", "debian_12", {"newuidmap": "missing"}, NA),

@@ -20,6 +20,7 @@ from harness.rootless.expectations import (
     predict,
     usage,
 )
+from harness.rootless.expectations.installed import lines as lines_of_unit
 from harness.rootless.expectations.model import OTHERWISE
 from harness.rootless.expectations.requirements import docker_beside_tool, missing_in
 from harness.rootless.expectations.start import reason_in
@@ -201,6 +202,17 @@ def test_the_options_of_rootlesskit(debian_12: Facts) -> None:
     assert kit.options(said, *own) == predict("M29.words", debian_12).value
     less = replace(said, stdout=said.stdout.replace("--disable-host-loopback\n", ""))
     assert "loopback" not in kit.options(less, *own)
+
+
+def test_the_lines_of_a_unit() -> None:
+    unit = (
+        "[Service]\nEnvironment=PATH=/usr/bin:/sbin\nExecStart=/bin/a --b=c\nType=simple\n"
+        "# Nice=19\nEnvironment=\"HTTPS_PROXY=http://p/?a=b\" NO_PROXY=c\nStandardOutput=null\n"
+    )
+    assert lines_of_unit(unit) == (
+        "Environment=HTTPS_PROXY Environment=NO_PROXY Environment=PATH ExecStart StandardOutput "
+        "Type"
+    )
 
 
 def test_a_layer_with_too_high_an_id() -> None:

@@ -10,13 +10,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from harness.guest.facts import Facts
 from harness.guest.probe import script
 from harness.guest.session import Result
+from harness.paths import Cache
 from harness.results.model import Row, Verdict
 from harness.results.run import HostInfo, RunInfo
 from harness.results.store import RunStore, load_run
-from harness.rootless.suspects import compare
+from harness.rootless.options import Options
+from harness.rootless.suspects import compare, find
 from harness.rootless.suspects.find import PACKAGE, SECONDS, _without_login, look
 from tests.unit.packages.local import Here
 
@@ -78,6 +82,59 @@ def test_where_nobody_is_let_in_no_variable_of_the_login_is_gone() -> None:
     assert _without_login(healthy, HEALTHY) == HEALTHY
     other = compare.look([["login LANG", "the user's login has LANG=C", False]])
     assert _without_login(healthy, other) == healthy
+
+
+def test_a_state_above_tells_only_what_the_one_below_had_not() -> None:
+    below = compare.look([["a", "a is odd", True], ["b", "b is 1", True], ["c", "c is 1", True]])
+    above = compare.look([["a", "a is odd", True], ["b", "b is 2", True], ["d", "d is odd", True]])
+    assert compare.suspects(compare.later(above, below), None) == ("b is 2", "d is odd")
+
+
+class States:
+    """A lab as the looking for suspects has it: what each state looks like, by its key."""
+
+    def __init__(self, keys: dict[str, str], cached: dict[str, compare.Look], facts: Facts) -> None:
+        hooks = {"prepared": (Path("open.sh"),)}
+        self.options = Options(Cache(Path()), "run", Path(), hooks=hooks)
+        self.keys, self.cached, self.facts = keys, cached, facts
+
+    def keys_of(self, *_: object) -> dict[str, str]:
+        return self.keys
+
+    def has(self, cell: object, distro: object, state: str) -> bool:
+        return self.keys[state] in self.cached
+
+    def guest(self, cell: object, distro: object, state: str) -> Any:
+        return SimpleNamespace(look=self.cached[self.keys[state]], facts=self.facts)
+
+
+def test_without_the_healthy_state_the_one_that_was_altered_is_compared(
+    monkeypatch: pytest.MonkeyPatch, debian_12: Facts
+) -> None:
+    usual = [["mode /etc/shadow", "the file /etc/shadow has mode 640", False]]
+    opened = [["mode /etc/shadow", "the file /etc/shadow has mode 644", False]]
+    failed = [["failed a.service", "the unit a.service has failed", True]]
+    cached = {
+        "b": compare.look(usual),
+        "p": compare.look(usual),
+        "p altered": compare.look(opened),
+        "d altered": compare.look([*opened, *failed]),
+    }
+    plain_keys = {"booted": "b", "prepared": "p", "daemon": "d"}
+    altered_keys = {"booted": "b", "prepared": "p altered", "daemon": "d altered"}
+    plain = States(plain_keys, cached, debian_12)
+    lab: Any = States(altered_keys, cached, debian_12)
+    module = sys.modules["harness.rootless.suspects.find"]
+    monkeypatch.setattr(module, "Lab", lambda _: plain)
+    monkeypatch.setattr(module, "look", lambda guest: guest.look)
+    cell: Any = None
+    distro: Any = SimpleNamespace(among=lambda _: [])
+    assert find(lab, cell, distro, "daemon") == (
+        "the file /etc/shadow has mode 644 (healthy: 640)",
+        "the unit a.service has failed",
+    )
+    del cached["p"]
+    assert find(lab, cell, distro, "daemon") == ("the unit a.service has failed",)
 
 
 def test_the_odd_comes_first() -> None:

@@ -11,7 +11,12 @@ import pytest
 from harness.rootless.suspects import guest_kernel, guest_notes
 from harness.rootless.suspects.guest_notes import words
 from harness.rootless.suspects.guest_running import mounts
-from harness.rootless.suspects.guest_settings import OF_AN_ENGINE, files, leftovers
+from harness.rootless.suspects.guest_settings import (
+    OF_AN_ENGINE,
+    OVERRIDE,
+    files,
+    leftovers,
+)
 
 
 def test_what_is_not_seen_in_a_line_is_shown() -> None:
@@ -39,6 +44,12 @@ def test_what_an_engine_left_in_the_runtime_directory(
         f"{tmp_path}/docker.pid is there: a file of {user} with mode 600",
         f"{tmp_path}/docker.sock is there: a directory of {user} with mode 700",
     ]
+
+
+def test_drop_ins_that_packages_bring_are_not_remarkable() -> None:
+    drop_in = "lib/systemd/system/user@.service.d/10-login-barrier.conf"
+    assert not OVERRIDE.match(f"/usr/{drop_in}")
+    assert OVERRIDE.match(f"/usr/local/{drop_in}")
 
 
 REDIRECT = "-A OUTPUT -p tcp -m tcp --dport 8080 -j REDIRECT --to-ports 9"

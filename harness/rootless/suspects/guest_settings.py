@@ -46,12 +46,12 @@ AT_HOME = (
 ).split()
 PRIVATE = (
     "/etc/shadow /etc/gshadow /etc/passwd /etc/sudoers /root /run/docker.sock "
-    "/run/containerd/containerd.sock /tmp /var/tmp /home"
+    "/run/containerd/containerd.sock /tmp /var/tmp /home /var/lib/systemd/linger"
 ).split()
-# What hints and the setup tool write, or write in.
+# What hints, the setup tool and the manual's commands write, or write in.
 WRITTEN = (
     "/etc /etc/subuid /etc/subgid /etc/passwd /etc/group /etc/sysctl.conf /etc/sysctl.d "
-    "/etc/modules-load.d /etc/systemd/system"
+    "/etc/modules-load.d /etc/systemd/system /var/lib/systemd/linger"
 ).split()
 GET_FLAGS = 0x80086601  # FS_IOC_GETFLAGS of linux/fs.h, where a long has 64 bits
 FLAGS = {0x10: "immutable", 0x20: "append-only"}  # FS_IMMUTABLE_FL, FS_APPEND_FL
@@ -137,7 +137,9 @@ def permissions(paths: "list[str]") -> None:
         with contextlib.suppress(OSError):
             status = os.stat(path)
             mode = f"{stat.S_IMODE(status.st_mode):o}"
-            note("mode " + path, f"{path} of {owner(status.st_uid)} has mode {mode}")
+            kind = KINDS.get(stat.S_IFMT(status.st_mode), "file")
+            told = f"the {kind} {path} of {owner(status.st_uid)} has mode {mode}"
+            note("mode " + path, told)
 
 
 def attributes(paths: "list[str]") -> None:

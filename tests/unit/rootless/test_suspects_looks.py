@@ -16,6 +16,7 @@ from harness.rootless.suspects.guest_settings import (
     OVERRIDE,
     files,
     leftovers,
+    permissions,
 )
 
 
@@ -50,6 +51,22 @@ def test_drop_ins_that_packages_bring_are_not_remarkable() -> None:
     drop_in = "lib/systemd/system/user@.service.d/10-login-barrier.conf"
     assert not OVERRIDE.match(f"/usr/{drop_in}")
     assert OVERRIDE.match(f"/usr/local/{drop_in}")
+
+
+def test_a_directory_and_a_file_of_one_mode_are_told_apart(
+    tmp_path: Path, seen: list[list[Any]]
+) -> None:
+    user = getpass.getuser()
+    linger = tmp_path / "linger"
+    linger.mkdir(mode=0o755)
+    permissions([str(linger)])
+    linger.rmdir()
+    linger.touch(mode=0o755)
+    permissions([str(linger)])
+    assert [text for _, text, *_ in seen] == [
+        f"the directory {linger} of {user} has mode 755",
+        f"the file {linger} of {user} has mode 755",
+    ]
 
 
 REDIRECT = "-A OUTPUT -p tcp -m tcp --dport 8080 -j REDIRECT --to-ports 9"

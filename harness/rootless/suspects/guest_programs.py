@@ -14,7 +14,8 @@ PROGRAMS = (
     "newuidmap newgidmap slirp4netns rootlesskit rootlesskit-docker-proxy docker-proxy rootlessctl "
     "fuse-overlayfs fusermount3 dockerd docker containerd containerd-shim-runc-v2 runc iptables "
     "ip6tables nft pasta nsenter unshare ip ping su sudo mount modprobe sysctl setcap systemctl "
-    "dockerd-rootless.sh dockerd-rootless-setuptool.sh docker-init lxc-user-nic"
+    "dockerd-rootless.sh dockerd-rootless-setuptool.sh docker-init lxc-user-nic "
+    "docker-rootlesskit selinuxenabled"
 ).split()
 # What a distro's package gives privilege, by the set-user-id bit or a file capability.
 HELPERS = {"newuidmap", "newgidmap"}
@@ -36,22 +37,23 @@ def look(path: "list[str]") -> None:
             note("owner " + each, f"{each} belongs to no package", True)
     if owners:
         changed(paths, sorted(set(owners.values())))
-    others()
     by_hand()
 
 
 def others() -> None:
-    """Note other programs that are nobody's or have privilege: they may be a container engine's."""
+    """Note every other program: by hiding one of a package or by its privilege it may do harm."""
     for directory in sorted({os.path.realpath(each) for each in SBIN if os.path.isdir(each)}):
         for name in sorted(os.listdir(directory)):
             path = os.path.join(directory, name)
-            if name in PROGRAMS or not os.path.isfile(path):
+            seen = None if name in PROGRAMS else binary(path)
+            if seen is None:
                 continue
-            mode = os.stat(path).st_mode
-            if "/local/" in path:
-                note("program " + path, path + " is there")
-            if mode & (stat.S_ISUID | stat.S_ISGID):
-                note("power " + path, f"{path} has mode {stat.S_IMODE(mode):o}")
+            status = os.stat(path)
+            told = f"{path} of {owner(seen['owner'])} has mode {seen['mode']:o}"
+            if seen["xattr"]:
+                told += " and file capabilities " + seen["xattr"]
+            changing = (status.st_size, int(status.st_mtime))
+            note("program " + path, told, value=f"{told} {changing}")
 
 
 def by_hand() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.rootless.suspects import guest_kernel, guest_notes
+from harness.rootless.suspects import guest_kernel, guest_notes, guest_programs
 from harness.rootless.suspects.guest_notes import words
 from harness.rootless.suspects.guest_running import mounts
 from harness.rootless.suspects.guest_settings import (
@@ -67,6 +67,20 @@ def test_a_directory_and_a_file_of_one_mode_are_told_apart(
         f"the directory {linger} of {user} has mode 755",
         f"the file {linger} of {user} has mode 755",
     ]
+
+
+def test_another_program_is_noted_by_what_it_is(
+    tmp_path: Path, seen: list[list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guest_programs, "SBIN", [str(tmp_path)])
+    program = tmp_path / "selinuxenable"
+    program.touch(mode=0o755)
+    guest_programs.others()
+    program.write_text("#!/bin/sh\nexit 1\n")
+    guest_programs.others()
+    (_, text, _, before), (_, again, _, after) = seen
+    assert text == again == f"{program} of {getpass.getuser()} has mode 755"
+    assert before != after
 
 
 REDIRECT = "-A OUTPUT -p tcp -m tcp --dport 8080 -j REDIRECT --to-ports 9"

@@ -1,6 +1,7 @@
 """Each rule's opposite: a guest is broken on purpose, and the right claims turn, no other.
 
-The cases are data, in negatives/*.toml.  One that names no cell runs on CELL.
+The cases are data, in negatives/*.toml.  One that names no cell runs on CELL.  A ``cold`` one has
+a cache of its own, which holds no states.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ def parameters() -> list[Any]:
 
 @pytest.mark.parametrize("case", parameters())
 def test_the_right_claims_turn(
-    case: dict[str, Any], run_scenarios: Callable[..., Outcome], tmp_path: Path
+    case: dict[str, Any], run_scenarios: Callable[..., Outcome], empty_cache: Path, tmp_path: Path
 ) -> None:
-    arguments: list[str] = []
+    arguments = ["--cache-dir", str(empty_cache)] if case.get("cold") else []
     if "hook" in case:
         script = tmp_path / "hook.sh"
         script.write_text(case["hook"]["script"] + "\n")

@@ -61,6 +61,15 @@ def suspects(here: Look, healthy: Look | None) -> tuple[str, ...]:
     return tuple(text for _, text in sorted(told, key=lambda item: item[0]))
 
 
+def later(above: Look, below: Look) -> Look:
+    """What a guest at a state *above* has that it had not, or had otherwise, at the one *below*."""
+    return {
+        key: thing
+        for key, thing in above.items()
+        if (before := below.get(key)) is None or before.value != thing.value
+    }
+
+
 def _of_another(key: str, there: Look) -> bool:
     """Whether *key* is a detail of a thing that *there* has not: the thing itself says it all."""
     thing, detail, _ = key.partition("\t")

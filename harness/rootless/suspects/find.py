@@ -23,26 +23,40 @@ def find(lab: Lab, cell: Cell, distro: Distro, state: str) -> tuple[str, ...]:
     """What may be at fault on guests of *cell* at *state*, the likeliest first.
 
     Compared with the same state without this run's hooks, induced traits, kernel arguments and
-    withheld hints, if it has any and that state is in the cache; else it is what is remarkable by
-    itself.  Where *state* cannot be reached, what it would be is looked at if something was altered
+    withheld hints, if it has any and that state is in the cache.  If that is not, a state below it
+    is compared, the one that a hook altered at the latest: its healthy like was made on the way.
+    Of *state* itself it is then what is remarkable by itself, as it is where nothing was altered.
+    Where *state* cannot be reached, what it would be is looked at if something was altered
     there, and else the one below it.
     """
     options = lab.options
     plain = Lab(replace(options, hooks={}, induced={}, kernel_arguments="", withheld=()))
     altered = options.altered or distro.among(options.withheld)
+    above: Look | None = None
     for reached in reversed(STATES[: STATES.index(state) + 1]):
+        compared = altered and _has_healthy(lab, plain, cell, distro, reached)
+        if above is not None and not compared:
+            continue
         guest = _as_altered(lab, cell, distro, reached)
         if guest is None:
             continue
         here = look(guest)
         facts = guest.facts
-        if not altered or not plain.has(cell, distro, reached):
-            return compare.suspects(here, None)
+        if not compared:
+            above = here
+            continue
         healthy = plain.guest(cell, distro, reached)
         told = compare.suspects(here, _without_login(look(healthy), here))
         of_facts = compare.facts(facts, healthy.facts)
-        return (*told, *(fact for fact in of_facts if fact not in told))
-    return ()
+        later = compare.suspects(compare.later(above or {}, here), None)
+        return (*told, *(fact for fact in of_facts if fact not in told), *later)
+    return compare.suspects(above or {}, None)
+
+
+def _has_healthy(lab: Lab, plain: Lab, cell: Cell, distro: Distro, state: str) -> bool:
+    """Whether *state* is other than *plain* has it, and the plain one is in the cache."""
+    keys, plain_keys = lab.keys_of(cell, distro), plain.keys_of(cell, distro)
+    return keys[state] != plain_keys[state] and plain.has(cell, distro, state)
 
 
 def _as_altered(lab: Lab, cell: Cell, distro: Distro, state: str) -> Guest | None:

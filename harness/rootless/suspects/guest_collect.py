@@ -13,6 +13,7 @@ import sys
 from harness.rootless.suspects.guest_kernel import look as look_at_the_kernel
 from harness.rootless.suspects.guest_notes import found
 from harness.rootless.suspects.guest_programs import look as look_at_programs
+from harness.rootless.suspects.guest_programs import others as look_at_other_programs
 from harness.rootless.suspects.guest_running import look as look_at_what_runs
 from harness.rootless.suspects.guest_settings import account as look_at_the_account
 from harness.rootless.suspects.guest_settings import look as look_at_settings
@@ -29,6 +30,7 @@ def main() -> None:
     look_at_settings(environ, asked["home"], asked["limits"])
     look_at_the_kernel()
     look_at_what_runs()
+    look_at_other_programs()  # last, as there may be many of them
     print(json.dumps(found))
 
 

@@ -1,7 +1,8 @@
 # Python 3.6, few imports (each costs time under emulation): see guest_collect.
-# ruff: noqa: PTH123, SIM905
+# ruff: noqa: PTH123, SIM905, UP011
 """Runs in the guest: what is noted there, and the few ways to learn it."""
 
+import functools
 import os
 import pwd
 import re
@@ -53,6 +54,7 @@ def _shown(match: "re.Match[str]") -> str:
     return repr(match.group())[1:-1]
 
 
+@functools.lru_cache()
 def owner(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name

@@ -1,5 +1,5 @@
 # Python 3.6, few imports (each costs time under emulation): see guest_collect.
-# ruff: noqa: PTH110, PTH112, PTH113, PTH116, PTH118, PTH119, PTH208, SIM905
+# ruff: noqa: PTH110, PTH112, PTH113, PTH116, PTH118, PTH208, SIM905
 """Runs in the guest: programs, where they are, with what power, and from which package."""
 
 import hashlib
@@ -14,14 +14,22 @@ PROGRAMS = (
     "newuidmap newgidmap slirp4netns rootlesskit rootlesskit-docker-proxy docker-proxy rootlessctl "
     "fuse-overlayfs fusermount3 dockerd docker containerd containerd-shim-runc-v2 runc iptables "
     "ip6tables nft pasta nsenter unshare ip ping su sudo mount modprobe sysctl setcap systemctl "
-    "dockerd-rootless.sh dockerd-rootless-setuptool.sh docker-init lxc-user-nic"
+    "dockerd-rootless.sh dockerd-rootless-setuptool.sh docker-init lxc-user-nic "
+    "docker-rootlesskit selinuxenabled"
 ).split()
 # What a distro's package gives privilege, by the set-user-id bit or a file capability.
 HELPERS = {"newuidmap", "newgidmap"}
 PRIVILEGED = HELPERS | {"ping", "su", "sudo", "mount", "fusermount3", "lxc-user-nic"}
-# Whose small files are compared with their packages', besides the programs themselves.
-OURS = {"dockerd", "containerd", "rootlesskit", "slirp4netns", "newuidmap", "dockerd-rootless.sh"}
-SMALL = 1 << 18  # bytes
+# Debian's packages that bring none of these programs, and what the user's login, the bus and the
+# helpers need.
+NEEDED = re.compile(
+    "(dbus|dbus-daemon|dbus-user-session|libpam-systemd|libslirp0|libseccomp2|libfuse3-[0-9]+|"
+    "apparmor|openssh-server)(:.+)?[.]md5sums"
+)
+INFO = "/var/lib/dpkg/info/"
+HELD = re.compile(rb"^Package: (\S+)\nStatus: hold ", re.MULTILINE)
+SMALL = 1 << 18  # bytes; a larger file is compared with its package's where it is a program
+READ_BY_PEOPLE = re.compile("/(doc|man|locale|info|lintian)/")
 CHANGED = re.compile(r"(?:(?:missing|[^ ]{8,9}) +(?:c )?|warning: \S+: )(/\S+)")
 
 
@@ -36,26 +44,29 @@ def look(path: "list[str]") -> None:
             note("owner " + each, f"{each} belongs to no package", True)
     if owners:
         changed(paths, sorted(set(owners.values())))
-    others()
     by_hand()
 
 
 def others() -> None:
-    """Note other programs that are nobody's or have privilege: they may be a container engine's."""
+    """Note every other program: by hiding one of a package or by its privilege it may do harm."""
     for directory in sorted({os.path.realpath(each) for each in SBIN if os.path.isdir(each)}):
         for name in sorted(os.listdir(directory)):
             path = os.path.join(directory, name)
-            if name in PROGRAMS or not os.path.isfile(path):
+            seen = None if name in PROGRAMS else binary(path)
+            if seen is None:
                 continue
-            mode = os.stat(path).st_mode
-            if "/local/" in path:
-                note("program " + path, path + " is there")
-            if mode & (stat.S_ISUID | stat.S_ISGID):
-                note("power " + path, f"{path} has mode {stat.S_IMODE(mode):o}")
+            status = os.stat(path)
+            told = f"{path} of {owner(seen['owner'])} has mode {seen['mode']:o}"
+            if seen["xattr"]:
+                told += " and file capabilities " + seen["xattr"]
+            changing = (status.st_size, int(status.st_mtime))
+            note("program " + path, told, value=f"{told} {changing}")
 
 
 def by_hand() -> None:
-    """Note what dpkg was told to do otherwise than the packages say."""
+    """Note what dpkg was told to do otherwise than the packages say, and to leave as it is."""
+    for package in HELD.findall(read("/var/lib/dpkg/status")):
+        note("held " + package.decode(), f"dpkg holds the package {package.decode()}", True)
     for line in read("/var/lib/dpkg/statoverride").decode("utf-8", "replace").splitlines():
         told = line.split(" ", 3)
         if len(told) != 4:
@@ -142,7 +153,8 @@ def changed(programs: "list[str]", packages: "list[str]") -> None:
     """Note the files that are not as their packages brought them."""
     if os.path.exists("/usr/bin/dpkg-query"):
         real = {os.path.realpath(path) for path in programs}
-        differing = [path for name in packages for path in altered(name, real)]
+        needed = [name[: -len(".md5sums")] for name in os.listdir(INFO) if NEEDED.fullmatch(name)]
+        differing = [path for name in sorted({*packages, *needed}) for path in altered(name, real)]
     else:
         rpm = os.path.exists("/usr/bin/rpm")
         asked = ["rpm", "-V", "--nodeps", "--nomtime"] if rpm else ["pacman", "-Qkk"]
@@ -150,24 +162,25 @@ def changed(programs: "list[str]", packages: "list[str]") -> None:
                    if "Modification time" not in line]  # fmt: skip
         differing = [match.group(1) for match in matches if match]
     for path in differing:
-        if not re.search("/(doc|man|locale|info|lintian)/", path):
+        if not READ_BY_PEOPLE.search(path):
             how = "is not as its package brought it" if os.path.lexists(path) else "is gone"
             note("changed " + path, f"{path} {how}", True)
 
 
 def altered(package: str, programs: "set[str]") -> "list[str]":
     """Of a Debian package; ``dpkg --verify`` reads a hundred megabytes that nobody runs here."""
-    base = "/var/lib/dpkg/info/" + package
-    ours = {os.path.basename(p) for p in programs} & OURS
+    base = INFO + package
     sums = read(base + ".md5sums") or read(base.partition(":")[0] + ".md5sums")
     differing = []
     for line in sums.decode().splitlines():
         digest, _, name = line.partition("  ")
         path = "/" + name
+        if READ_BY_PEOPLE.search(path):
+            continue
         if not os.path.isfile(path):
             differing.append(path)
             continue
-        looked_at = os.path.realpath(path) in programs or (ours and os.stat(path).st_size < SMALL)
+        looked_at = os.stat(path).st_size < SMALL or os.path.realpath(path) in programs
         if looked_at and hashlib.new("md5", read(path)).hexdigest() != digest:
             differing.append(path)
     return differing

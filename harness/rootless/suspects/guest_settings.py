@@ -1,9 +1,10 @@
 # Python 3.6, few imports (each costs time under emulation): see guest_collect.
-# ruff: noqa: PTH113, PTH114, PTH115, PTH116, PTH118, PTH208, SIM905
+# ruff: noqa: PTH113, PTH114, PTH115, PTH116, PTH118, PTH207, PTH208, SIM905
 """Runs in the guest: what is set for the user, the machine, the daemon, and who may change it."""
 
 import contextlib
 import fcntl
+import glob
 import hashlib
 import os
 import pwd
@@ -15,22 +16,26 @@ from harness.guest.guest_health import full
 from harness.rootless.suspects.guest_notes import note, owner, read, words
 from harness.rootless.suspects.guest_programs import packages_of
 
+# Files and directories, as glob has them.
 CONFIGURATION = (
     "/etc/sysctl.d /usr/lib/sysctl.d /run/sysctl.d /etc/modprobe.d /usr/lib/modprobe.d "
-    "/etc/modules-load.d /etc/profile.d /etc/environment.d /etc/security /etc/sudoers.d "
-    "/etc/tmpfiles.d /etc/pam.d /etc/docker /etc/containers /etc/ld.so.conf.d "
-    "/etc/systemd/system /etc/systemd/user /etc/systemd/system.conf.d /etc/systemd/user.conf.d "
+    "/run/modprobe.d /etc/modules-load.d /usr/lib/modules-load.d /run/modules-load.d "
+    "/etc/profile.d /etc/environment.d /etc/security /etc/sudoers /etc/sudoers.d "
+    "/etc/tmpfiles.d /usr/lib/tmpfiles.d /run/tmpfiles.d /usr/local/lib/*.d "
+    "/etc/pam.d /etc/docker /etc/containers /etc/ld.so.conf.d "
+    "/etc/systemd/system /etc/systemd/user /etc/systemd/*.conf /etc/systemd/*.conf.d "
+    "/etc/systemd/system.control /run/systemd/system.control /run/systemd/transient "
+    "/run/systemd/*.conf.d /run/systemd/system /run/systemd/user "
+    "/usr/lib/systemd/*.conf.d /usr/lib/systemd/system/user@.service "
+    "/usr/lib/systemd/user/docker.service /usr/lib/systemd/system/*.d "
+    "/usr/lib/systemd/system/*.wants /usr/lib/systemd/user/*.d /usr/lib/systemd/user/*.wants "
     "/usr/local/lib/systemd /etc/udev/rules.d /etc/nftables.conf /etc/sysctl.conf "
     "/etc/environment /etc/ld.so.preload /etc/subuid /etc/subgid /etc/login.defs /etc/modules "
-    "/etc/apparmor.d /etc/hosts /etc/resolv.conf /etc/systemd/system.conf /etc/systemd/user.conf "
-    "/etc/systemd/system.control /run/systemd/system.control /run/systemd/transient "
-    "/etc/systemd/journald.conf /etc/systemd/journald.conf.d /run/systemd/journald.conf.d "
-    "/usr/lib/systemd/journald.conf.d "
-    "/run/systemd/system /run/systemd/user /usr/lib/systemd/system/user@.service "
-    "/usr/lib/systemd/system/user@.service.d /usr/lib/systemd/system/user-.slice.d "
-    "/usr/lib/systemd/user/docker.service /usr/lib/systemd/user/docker.service.d "
-    "/usr/lib/environment.d /etc/systemd/logind.conf "
-    "/etc/systemd/logind.conf.d /etc/cron.d /etc/crontab /var/spool/cron /etc/rc.local "
+    "/etc/apparmor.d /etc/hosts /etc/resolv.conf /etc/fstab "
+    "/etc/ssh/sshd_config /etc/ssh/sshd_config.d "
+    "/etc/apt/apt.conf /etc/apt/apt.conf.d /etc/apt/preferences /etc/apt/preferences.d "
+    "/etc/apt/sources.list /etc/apt/sources.list.d /etc/dpkg/dpkg.cfg /etc/dpkg/dpkg.cfg.d "
+    "/usr/lib/environment.d /etc/cron.d /etc/crontab /var/spool/cron /etc/rc.local "
     "/etc/default/docker /etc/containerd /etc/fuse.conf /etc/nsswitch.conf /etc/bash.bashrc "
     "/etc/profile /etc/passwd /etc/group /etc/skel /etc/nologin"
 ).split()
@@ -41,12 +46,12 @@ AT_HOME = (
 ).split()
 PRIVATE = (
     "/etc/shadow /etc/gshadow /etc/passwd /etc/sudoers /root /run/docker.sock "
-    "/run/containerd/containerd.sock /tmp /var/tmp /home"
+    "/run/containerd/containerd.sock /tmp /var/tmp /home /var/lib/systemd/linger"
 ).split()
-# What hints and the setup tool write, or write in.
+# What hints, the setup tool and the manual's commands write, or write in.
 WRITTEN = (
     "/etc /etc/subuid /etc/subgid /etc/passwd /etc/group /etc/sysctl.conf /etc/sysctl.d "
-    "/etc/modules-load.d /etc/systemd/system"
+    "/etc/modules-load.d /etc/systemd/system /var/lib/systemd/linger"
 ).split()
 GET_FLAGS = 0x80086601  # FS_IOC_GETFLAGS of linux/fs.h, where a long has 64 bits
 FLAGS = {0x10: "immutable", 0x20: "append-only"}  # FS_IMMUTABLE_FL, FS_APPEND_FL
@@ -59,13 +64,15 @@ KINDS = {stat.S_IFDIR: "directory", stat.S_IFSOCK: "socket", stat.S_IFLNK: "link
 # What no package brought is remarkable here.
 UNOWNED = (
     "/etc/sysctl.d/", "/etc/modprobe.d/", "/usr/lib/sysctl.d/", "/etc/ld.so.conf.d/",
-    "/usr/lib/systemd/",
+    "/usr/lib/systemd/", "/usr/lib/modprobe.d/",
+    "/usr/lib/modules-load.d/", "/etc/tmpfiles.d/", "/usr/lib/tmpfiles.d/",
+    "/usr/lib/environment.d/", "/usr/local/lib/",
 )  # fmt: skip
 OVERRIDE = re.compile(r"(?!/usr/lib/).*/systemd/.*(user|docker).*[.]d/")
 # A line in one of these is remarkable wherever the file came from.
 USUALLY_EMPTY = {"/etc/ld.so.preload", "/etc/environment", "/etc/sysctl.conf"}
 VARIABLE = re.compile(r"^(DOCKER|DOCKERD|ROOTLESSKIT|CONTAINERD|XDG_|LD_|PATH$|.*_proxy$)", re.I)
-FILES = 600  # at most
+FILES = 2000  # at most
 
 
 def look(environ: "dict[str, str]", home: str, limits: "list[str]") -> None:
@@ -75,7 +82,8 @@ def look(environ: "dict[str, str]", home: str, limits: "list[str]") -> None:
             note("login " + name, f"the user's login has {name}={environ[name]}", odd)
     for line in limits:
         note("limit " + line.partition(")")[0], f"the user's login has {' '.join(line.split())}")
-    files([*CONFIGURATION, *(os.path.join(home, name) for name in AT_HOME)])
+    of_the_machine = [path for pattern in CONFIGURATION for path in glob.glob(pattern)]
+    files([*of_the_machine, *(os.path.join(home, name) for name in AT_HOME)])
     runtime = environ.get("XDG_RUNTIME_DIR", "")
     at_home = [os.path.join(home, name) for name in ("", *OF_THE_USER)]
     permissions([*PRIVATE, *at_home, *([runtime] if runtime else [])])
@@ -129,7 +137,9 @@ def permissions(paths: "list[str]") -> None:
         with contextlib.suppress(OSError):
             status = os.stat(path)
             mode = f"{stat.S_IMODE(status.st_mode):o}"
-            note("mode " + path, f"{path} of {owner(status.st_uid)} has mode {mode}")
+            kind = KINDS.get(stat.S_IFMT(status.st_mode), "file")
+            told = f"the {kind} {path} of {owner(status.st_uid)} has mode {mode}"
+            note("mode " + path, told)
 
 
 def attributes(paths: "list[str]") -> None:

@@ -14,7 +14,7 @@ from harness.rootless.traits import TRAITS
 
 ROOT = Path(__file__).parents[3]
 FILES = sorted((ROOT / "tests" / "vm" / "negatives").glob("*.toml"))
-KNOWN = {"name", "ci", "cell", "hook", "kernel_args", "select", "turns", "keeps", "suspect"}
+KNOWN = {"name", "ci", "cell", "cold", "hook", "kernel_args", "select", "turns", "keeps", "suspect"}
 
 
 def cases(path: Path) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import subprocess
 import sys
@@ -16,14 +15,13 @@ import pytest
 from harness.guest.facts import Facts
 from harness.guest.probe import script
 from harness.guest.session import Result
+from harness.paths import Cache
 from harness.results.model import Row, Verdict
 from harness.results.run import HostInfo, RunInfo
 from harness.results.store import RunStore, load_run
-from harness.rootless.suspects import compare, guest_kernel, guest_notes
+from harness.rootless.options import Options
+from harness.rootless.suspects import compare, find
 from harness.rootless.suspects.find import PACKAGE, SECONDS, _without_login, look
-from harness.rootless.suspects.guest_notes import words
-from harness.rootless.suspects.guest_running import mounts
-from harness.rootless.suspects.guest_settings import OF_AN_ENGINE, files, leftovers
 from tests.unit.packages.local import Here
 
 HEALTHY = compare.look([
@@ -84,6 +82,59 @@ def test_where_nobody_is_let_in_no_variable_of_the_login_is_gone() -> None:
     assert _without_login(healthy, HEALTHY) == HEALTHY
     other = compare.look([["login LANG", "the user's login has LANG=C", False]])
     assert _without_login(healthy, other) == healthy
+
+
+def test_a_state_above_tells_only_what_the_one_below_had_not() -> None:
+    below = compare.look([["a", "a is odd", True], ["b", "b is 1", True], ["c", "c is 1", True]])
+    above = compare.look([["a", "a is odd", True], ["b", "b is 2", True], ["d", "d is odd", True]])
+    assert compare.suspects(compare.later(above, below), None) == ("b is 2", "d is odd")
+
+
+class States:
+    """A lab as the looking for suspects has it: what each state looks like, by its key."""
+
+    def __init__(self, keys: dict[str, str], cached: dict[str, compare.Look], facts: Facts) -> None:
+        hooks = {"prepared": (Path("open.sh"),)}
+        self.options = Options(Cache(Path()), "run", Path(), hooks=hooks)
+        self.keys, self.cached, self.facts = keys, cached, facts
+
+    def keys_of(self, *_: object) -> dict[str, str]:
+        return self.keys
+
+    def has(self, cell: object, distro: object, state: str) -> bool:
+        return self.keys[state] in self.cached
+
+    def guest(self, cell: object, distro: object, state: str) -> Any:
+        return SimpleNamespace(look=self.cached[self.keys[state]], facts=self.facts)
+
+
+def test_without_the_healthy_state_the_one_that_was_altered_is_compared(
+    monkeypatch: pytest.MonkeyPatch, debian_12: Facts
+) -> None:
+    usual = [["mode /etc/shadow", "the file /etc/shadow has mode 640", False]]
+    opened = [["mode /etc/shadow", "the file /etc/shadow has mode 644", False]]
+    failed = [["failed a.service", "the unit a.service has failed", True]]
+    cached = {
+        "b": compare.look(usual),
+        "p": compare.look(usual),
+        "p altered": compare.look(opened),
+        "d altered": compare.look([*opened, *failed]),
+    }
+    plain_keys = {"booted": "b", "prepared": "p", "daemon": "d"}
+    altered_keys = {"booted": "b", "prepared": "p altered", "daemon": "d altered"}
+    plain = States(plain_keys, cached, debian_12)
+    lab: Any = States(altered_keys, cached, debian_12)
+    module = sys.modules["harness.rootless.suspects.find"]
+    monkeypatch.setattr(module, "Lab", lambda _: plain)
+    monkeypatch.setattr(module, "look", lambda guest: guest.look)
+    cell: Any = None
+    distro: Any = SimpleNamespace(among=lambda _: [])
+    assert find(lab, cell, distro, "daemon") == (
+        "the file /etc/shadow has mode 644 (healthy: 640)",
+        "the unit a.service has failed",
+    )
+    del cached["p"]
+    assert find(lab, cell, distro, "daemon") == ("the unit a.service has failed",)
 
 
 def test_the_odd_comes_first() -> None:
@@ -173,110 +224,3 @@ def test_findings_of_one_cell_and_state_get_them(tmp_path: Path) -> None:
     store.add_rows(*rows)
     store.add_suspects("debian-12/x86_64", "daemon", ("the cat",))
     assert [row.suspects for row in load_run(tmp_path).rows] == [("the cat",), (), (), ()]
-
-
-def test_what_is_not_seen_in_a_line_is_shown() -> None:
-    assert words(b"# ids\r\ntester:100000:65536\r\n") == "tester:100000:65536\\r"
-    assert words("\ufeffroot\u200b\xa0x\tfirst".encode()) == "\\ufeffroot\\u200b\\xa0x\tfirst"
-
-
-@pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> list[list[Any]]:
-    """What the modules that run in the guest note."""
-    noted: list[list[Any]] = []
-    monkeypatch.setattr(guest_notes, "found", noted)
-    return noted
-
-
-def test_what_an_engine_left_in_the_runtime_directory(
-    tmp_path: Path, seen: list[list[Any]]
-) -> None:
-    (tmp_path / "docker.sock").mkdir(mode=0o700)
-    (tmp_path / "docker.pid").touch(mode=0o600)
-    (tmp_path / "bus").touch()
-    leftovers(str(tmp_path), OF_AN_ENGINE)
-    user = getpass.getuser()
-    assert [text for _, text, *_ in seen] == [
-        f"{tmp_path}/docker.pid is there: a file of {user} with mode 600",
-        f"{tmp_path}/docker.sock is there: a directory of {user} with mode 700",
-    ]
-
-
-REDIRECT = "-A OUTPUT -p tcp -m tcp --dport 8080 -j REDIRECT --to-ports 9"
-RULES = {
-    "iptables-save": f"""# Generated by iptables-save v1.8.9
-*nat
-:PREROUTING ACCEPT [12:720]
-:OUTPUT ACCEPT [3:180]
-{REDIRECT}
--A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE
-COMMIT
-""",
-    "nft": """table ip nat {
-	chain OUTPUT {
-		type nat hook output priority dstnat; policy accept;
-		tcp dport 8080 counter packets 0 bytes 0 redirect to :9
-	}
-}
-table inet site {
-	chain out {
-		type nat hook output priority -100; policy accept;
-		tcp dport 80 counter packets 7 bytes 420 redirect to :9
-	}
-}
-""",
-}
-
-
-def test_every_rule_of_the_firewall_is_noted_once(
-    seen: list[list[Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(guest_kernel, "run", lambda *argv: RULES.get(argv[0], ""))
-    guest_kernel.firewall()
-    assert [(text, odd) for _, text, odd, _ in seen] == [
-        (f"iptables-save says {REDIRECT}", True),
-        ("iptables-save says -A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE", False),
-        ("nft's table inet site says chain out {", False),
-        ("nft's table inet site says type nat hook output priority -100; policy accept;", False),
-        ("nft's table inet site says tcp dport 80 redirect to :9", True),
-    ]
-
-
-def test_a_table_that_only_nft_tells_is_noted(
-    seen: list[list[Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(guest_kernel, "run", lambda *argv: RULES["nft"] if "nft" in argv else "")
-    guest_kernel.firewall()
-    assert ["nft's table ip nat says tcp dport 8080 redirect to :9", True] in [
-        [text, odd] for _, text, odd, _ in seen
-    ]
-
-
-MOUNTS = """sysfs /sys sysfs rw,nosuid,nodev,noexec,relatime 0 0
-cgroup2 /sys/fs/cgroup cgroup2 rw,nosuid,nodev,noexec,relatime 0 0
-securityfs /sys/kernel/security securityfs rw,nosuid,nodev,noexec,relatime 0 0
-systemd-1 /proc/sys/fs/binfmt_misc autofs rw,fd=29,pgrp=1,pipe_ino=1234,direct 0 0
-tmpfs /run tmpfs rw,nosuid,nodev,noexec,relatime,size=201580k,mode=755 0 0
-ramfs /run/credentials/systemd-sysctl.service ramfs ro,nosuid,nodev,noexec,mode=700 0 0
-overlay /var/lib/docker/overlay2/5bd1/merged overlay rw,relatime 0 0
-udev /proc/kcore devtmpfs rw,nosuid,relatime,mode=755 0 0
-"""
-
-
-def test_every_mount_is_noted_that_stays(seen: list[list[Any]]) -> None:
-    mounts(MOUNTS)
-    told = {text.partition(" ")[0]: (text, odd) for _, text, odd, _ in seen}
-    assert list(told) == ["/sys", "/sys/fs/cgroup", "/sys/kernel/security", "/run", "/proc/kcore"]
-    assert told["/run"] == ("/run is mounted rw,nosuid,nodev,noexec,relatime,mode=755", False)
-    assert [where for where, (_, odd) in told.items() if odd] == ["/proc/kcore"]
-
-
-def test_what_a_login_makes_of_units_is_no_configuration(
-    tmp_path: Path, seen: list[list[Any]]
-) -> None:
-    transient = tmp_path / "run/systemd/transient"
-    transient.mkdir(parents=True)
-    for name in ("session-7.scope", "run-u12.service", "user-1000.slice"):
-        (transient / name).write_text("[Slice]\n")
-    files([str(transient)])
-    assert [text for _, text, *_ in seen] == [f"{transient}/user-1000.slice: [Slice]"]

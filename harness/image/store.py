@@ -123,7 +123,7 @@ def _build(recipe: Recipe, arch: str, target: Path, progress: Progress, build: B
         work.rename(target)
     except BaseException as exc:
         log = _keep_log(work, target)
-        debian.delete(work)
+        process.delete(work)
         if isinstance(exc, OSError) and exc.errno == errno.ENOSPC:
             raise _full(target.parent) from exc
         if isinstance(exc, TestbedError):
@@ -178,10 +178,10 @@ def sweep(target: Path) -> None:
     for left in target.parent.glob(".building-*"):
         name = left.name.removeprefix(".building-").rpartition("-")[0]
         if name == target.name:
-            debian.delete(left)
+            process.delete(left)
         else:
             with suppress(Timeout), FileLock(lock_path(target.with_name(name)), timeout=0):
-                debian.delete(left)
+                process.delete(left)
 
 
 def discard(target: Path) -> None:
@@ -190,7 +190,7 @@ def discard(target: Path) -> None:
     if target.exists():
         trash = Path(tempfile.mkdtemp(prefix=f".building-{target.name}-", dir=target.parent))
         target.rename(trash / "old")
-        debian.delete(trash)
+        process.delete(trash)
 
 
 def _keep_log(work: Path, target: Path) -> Path | None:

@@ -222,7 +222,7 @@ class _Job:
                              command=f"harness image check {self._cell}") from None  # fmt: skip
         finally:
             if work.exists():
-                debian.delete(work)
+                process.delete(work)
         discard(part)
         image = cached(self.upstream, self.cache)
         assert image is not None

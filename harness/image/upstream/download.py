@@ -22,9 +22,9 @@ from harness.image.upstream.answers import (
     RANGE,
     Passing,
     WebPage,
-    length,
     reason,
     refuse_page,
+    whole,
 )
 from harness.image.upstream.patience import read
 from harness.image.upstream.progress import Advance, Say, meter
@@ -97,8 +97,7 @@ def _attempt(web: Web, url: str, wanted: Wanted, say: Say) -> None:
             discard(part)
             raise Passing(f"{url}: what was there of the file does not fit the file any more")
         have = _where(answer, have, url, wanted)
-        rest = length(answer)
-        total = None if rest is None else have + rest
+        total = whole(answer)
         _check_size(url, wanted, total)
         _check_space(part, (total or wanted.size or 0) - have)
         _write_note(part, answer, url, total)

@@ -340,6 +340,16 @@ def test_a_server_that_sends_another_part(
     assert get(upstream).path.read_bytes() == disk
 
 
+def test_a_part_that_is_shorter_than_the_range_it_is_said_to_be(
+    server: Place, disk: bytes, write: Write, get: Get
+) -> None:
+    upstream = write(latest={"url": server.serve("/d", disk, break_at=100)})
+    with pytest.raises(TestbedError):
+        get(upstream, trust="first-use")
+    server.serve("/d", disk, length=100, times=1)
+    assert get(upstream, trust="first-use").path.read_bytes() == disk
+
+
 @pytest.mark.parametrize("etag", ['"two"', '"one"'])
 def test_a_part_of_another_file_is_not_put_to_the_first(
     server: Place, disk: bytes, write: Write, get: Get, etag: str

@@ -63,8 +63,8 @@ def discard(part: Path) -> None:
     _note(part).unlink(missing_ok=True)
 
 
-def download(web: Web, url: str, wanted: Wanted, say: Say) -> None:
-    """Leave the whole file at ``part``.
+def download(web: Web, url: str, wanted: Wanted, say: Say) -> bool:
+    """Leave the whole file at ``part``.  Returns whether an earlier attempt had begun it.
 
     On failure the part stays where a later call can go on with it.  Raises
     :class:`~.answers.Gone` if the server has no such file, UsageError if it has another than was
@@ -78,14 +78,16 @@ def download(web: Web, url: str, wanted: Wanted, say: Say) -> None:
 
     for attempt in web.retrying().copy(before_sleep=again):
         with attempt:
-            _attempt(web, url, wanted, say)
+            joined = _attempt(web, url, wanted, say)
+    return joined
 
 
-def _attempt(web: Web, url: str, wanted: Wanted, say: Say) -> None:
+def _attempt(web: Web, url: str, wanted: Wanted, say: Say) -> bool:
+    """As :func:`download`, once."""
     part = wanted.part
     have = part.stat().st_size if part.exists() else 0
     if wanted.digest_known and _complete(part, have):
-        return
+        return True
     headers = _resume(url, wanted) if have else {}
     if have and not headers:
         discard(part)
@@ -93,7 +95,7 @@ def _attempt(web: Web, url: str, wanted: Wanted, say: Say) -> None:
     with web.ask(url, headers=headers, digest_pinned=wanted.digest_pinned) as answer:
         if answer.status_code == 416:
             if _complete(part, have):
-                return
+                return True
             discard(part)
             raise Passing(f"{url}: what was there of the file does not fit the file any more")
         have = _where(answer, have, url, wanted)
@@ -103,6 +105,7 @@ def _attempt(web: Web, url: str, wanted: Wanted, say: Say) -> None:
         _write_note(part, answer, url, total)
         with meter(wanted.cell, total, have, say) as advance:
             _receive(web, answer, url, wanted, have, total, advance)
+    return have > 0
 
 
 def _resume(url: str, wanted: Wanted) -> dict[str, str]:

@@ -304,6 +304,31 @@ def test_a_part_that_was_spoiled_is_given_up_once(
     assert any("once more from the beginning" in line for line in said)
 
 
+def test_what_one_call_put_together_wrongly_is_fetched_once_more(
+    server: Place, disk: bytes, write: Write, cache: Path, options: Opt
+) -> None:
+    """As the machines behind one name do, which have another file at first."""
+    url = server.serve("/d", b"x" * len(disk), break_at=1000, times=1)
+
+    def say(line: str) -> None:
+        if "again in" in line:
+            server.files["/d"].body = disk
+
+    upstream = write(pinned={"url": url, "digest": sha(disk)})
+    assert fetch(upstream, cache, say, options()).path.read_bytes() == disk
+    assert len(server.asked) == 3
+
+
+def test_what_is_put_together_wrongly_again_is_refused(
+    server: Place, disk: bytes, write: Write, get: Get, cache: Path
+) -> None:
+    url = server.serve("/d", disk, break_at=len(disk) // 2 + 1)
+    with pytest.raises(UsageError) as caught:
+        get(write(pinned={"url": url, "digest": sha(b"another")}))
+    assert "is not what it should be" in refuse(cache, caught.value)
+    assert len(server.asked) == 4
+
+
 def test_a_whole_part_is_not_downloaded_again(
     server: Place, disk: bytes, write: Write, get: Get, cache: Path
 ) -> None:

@@ -64,12 +64,14 @@ mount -t tmpfs tmpfs "$TMPDIR/mmdebstrap.x/proc" || true
 stat -c %a "$TMPDIR"
 exit 7
 """
-    with pytest.raises(TestbedError, match="sh failed with status 7") as caught:
-        bootstrap.run(["sh", "-c", script], tmp_path / "log")
-    left = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    left = [place for place in left if place.startswith(str(tmp_path))]
-    for place in left:
-        subprocess.run(["umount", place], check=True)
+    try:
+        with pytest.raises(TestbedError, match="sh failed with status 7") as caught:
+            bootstrap.run(["sh", "-c", script], tmp_path / "log")
+    finally:
+        left = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        left = [place for place in left if place.startswith(str(tmp_path))]
+        for place in left:
+            subprocess.run(["umount", place], check=True)
     assert not left
     assert list((tmp_path / "scratch").iterdir()) == []
     assert caught.value.detail.endswith("755"), "apt's user could not get in"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -115,6 +116,9 @@ def export(cell: str, output: Path, form: str, force: bool, cache_dir: str | Non
     chosen = one_cell(cell, cache_dir=cache_dir)
     if output.exists() and not force:
         raise UsageError(f"{output} exists already", hint="write over it with --force")
+    above = next(folder for folder in output.absolute().parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise UsageError(f"{output} cannot be written: {above} is no directory to write to")
     made_by = _recipe(chosen)
     bootable.check(made_by.cell(chosen.arch))
     end_as_ctrl_c()

@@ -112,6 +112,16 @@ def test_a_disk_that_cannot_be_made_costs_no_image(
     assert not place.exists()
 
 
+def test_an_export_knows_where_to_before_it_builds(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.image.store.ensure", lambda *_, **__: pytest.fail("builds"))
+    Path("file").touch()
+    said = call("image", "export", CELL, "file/below/disk.qcow2")
+    assert said.exit_code == 4
+    assert "file is no directory to write to" in said.stderr
+
+
 @pytest.mark.parametrize(
     ("command", "sent"),
     [

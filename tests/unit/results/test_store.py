@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,7 @@ def test_not_a_run(tmp_path: Path, content: str) -> None:
         ("rows", ["x"], r"Expected `object`, got `str` - at `\$\.rows\[0\]`"),
         ("rows", [{**ROW.to_json(), "claim": 7}], r"Expected `str`, got `int` - at .*\.claim`"),
         ("rows", [{**ROW.to_json(), "verdict": "maybe"}], r"Invalid enum value 'maybe'"),
+        ("rows", [{**ROW.to_json(), "verdict": "\ud800"}], r"surrogates not allowed"),
         ("cells", [{**CELL.to_json(), "image": "x"}], r"got `str` - at .*\.image`"),
         ("counts", None, r"at `\$\.counts`"),
     ],

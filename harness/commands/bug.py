@@ -23,7 +23,8 @@ from harness.errors import UsageError
 from harness.guest.guest import Guest
 from harness.matrix import Cell, Support
 from harness.paths import cache
-from harness.results.terminal import fields, make_console, one_line, printable
+from harness.results.terminal import fields, make_console
+from harness.results.text import one_line, printable
 from harness.rootless import bugs
 from harness.rootless.bugs.documented import facts_of
 from harness.rootless.bugs.model import CANNOT, NOT_REPRODUCED, REPRODUCED

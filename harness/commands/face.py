@@ -97,7 +97,7 @@ def status_of(error: HarnessError) -> int:
 
 def _leave(text: str, status: int) -> NoReturn:
     # A guest may have had a hand in the text.
-    from harness.results.terminal import printable
+    from harness.results.text import printable
 
     click.echo(printable(text), err=True)
     sys.exit(status)

@@ -46,12 +46,17 @@ class Cache:
 def cache(explicit: str | Path | None = None) -> Cache:
     """The explicit directory, else $ROOTLESS_HARNESS_CACHE, else the user's own cache."""
     chosen = explicit or os.environ.get(CACHE_VARIABLE) or user_cache_path("rootless-harness")
-    return Cache(Path(chosen).expanduser().absolute())
+    return Cache(expanded(chosen).absolute())
 
 
 def runs(explicit: str | Path | None = None) -> Path:
     """Where runs are stored; made when the first run is."""
-    return Path(explicit or "runs").expanduser().absolute()
+    return expanded(explicit or "runs").absolute()
+
+
+def expanded(name: str | Path) -> Path:
+    """*name* with a home directory for ``~`` and ``~user``; that of no user is a name as any."""
+    return Path(os.path.expanduser(name))  # noqa: PTH111  # Path.expanduser raises for it
 
 
 def project() -> Path:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from platformdirs import user_cache_path
+
+from harness.errors import TestbedError
 
 CACHE_VARIABLE = "ROOTLESS_HARNESS_CACHE"
 
@@ -39,8 +43,21 @@ class Cache:
 
     def _part(self, name: str) -> Path:
         part = self.root / name
-        part.mkdir(parents=True, exist_ok=True)
+        with writing(part):
+            part.mkdir(parents=True, exist_ok=True)
         return part
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Raises :class:`TestbedError` where nothing can be written to a *folder* of the cache."""
+    try:
+        yield
+    except OSError as error:
+        raise TestbedError(
+            f"the cache {folder} cannot be written to: {error.strerror or error}",
+            hint=f"free some space there, or choose another with {CACHE_VARIABLE}",
+        ) from error
 
 
 def cache(explicit: str | Path | None = None) -> Cache:

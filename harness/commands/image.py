@@ -151,9 +151,11 @@ def verify(cell: str | None, cache_dir: str | None) -> None:
         starts = _names(cell)
         found = [entry for entry in found if entry[0].name.startswith(starts)]
         if not found:
-            verb = "build" if _is_built(cell) else "fetch"
-            raise UsageError(f"the cache holds no image of {cell}",
-                             command=f"harness image {verb} {cell}")  # fmt: skip
+            verb = "build" if _is_built(cell) else "fetch" if cell in catalogue.load_all() else ""
+            raise UsageError(
+                f"the cache holds no image of {cell}",
+                command=f"harness image {verb} {cell}" if verb else "harness matrix",
+            )
     for folder, entry, condition in found:
         if entry is None:
             verb, name = _made(folder)

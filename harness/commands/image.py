@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.commands.common import cache_option, one_cell, size_of, supports
-from harness.commands.face import end_as_ctrl_c, say
+from harness.commands.face import Group, end_as_ctrl_c, say
 from harness.commands.upstream import check_command, fetch_command, show_catalogue
 from harness.distros import registry
 from harness.errors import TestbedError, UsageError
@@ -24,7 +24,7 @@ from harness.paths import Cache, cache
 from harness.results.terminal import make_console
 
 
-@click.group()
+@click.group(cls=Group)
 def image() -> None:
     """List, build, fetch and verify images; docs/images.md tells what they are.
 

@@ -34,6 +34,7 @@ from harness.image.upstream.web import TROUBLE, Web
 SPARE = 256 << 20  # left free on the disk
 CHUNK = 1 << 18
 STEP = 64 << 20  # bytes after which free space is looked at, where no length was told
+ON = "the next call goes on from there"
 SLOWEST = 1024  # bytes a second, over the time after which a server counts as stalled
 
 
@@ -97,7 +98,9 @@ def _attempt(web: Web, url: str, wanted: Wanted, say: Say) -> bool:
             if _complete(part, have):
                 return True
             discard(part)
-            raise Passing(f"{url}: what was there of the file does not fit the file any more")
+            why = ("what was there of the file does not fit the file any more" if have
+                   else "HTTP 416, though all of the file was asked for")  # fmt: skip
+            raise Passing(f"{url}: {why}", hint="try again later", command=CHECK)
         have = _where(answer, have, url, wanted)
         total = whole(answer)
         _check_size(url, wanted, total)
@@ -154,7 +157,9 @@ def _receive(
                     _check_space(wanted.part, STEP)
                 if (now := time.monotonic()) - window > web.stall:
                     if done - before < SLOWEST * web.stall:
-                        raise Passing(f"{url} stalls: {done - before} bytes in {web.stall:.0f} s")
+                        raise Passing(
+                            f"{url} stalls: {done - before} bytes in {web.stall:.0f} s", hint=ON,
+                        )  # fmt: skip
                     window, before = now, done
     except (UsageError, WebPage):
         discard(wanted.part)
@@ -164,7 +169,7 @@ def _receive(
             raise _full(wanted.part, (total or 0) - done) from exc
         raise
     if total is not None and done != total:
-        raise Passing(f"{url} broke off after {done} of {total} bytes")
+        raise Passing(f"{url} broke off after {done} of {total} bytes", hint=ON)
 
 
 def _read(web: Web, answer: requests.Response, url: str) -> bytes:
@@ -172,7 +177,7 @@ def _read(web: Web, answer: requests.Response, url: str) -> bytes:
         return read(answer, CHUNK, web.stall)
     except TROUBLE as exc:
         raise Passing(f"{url} broke off: {reason(exc)}",
-                      hint="the next call goes on from there") from exc  # fmt: skip
+                      hint=ON) from exc  # fmt: skip
 
 
 def _check_size(url: str, wanted: Wanted, total: int | None) -> None:

@@ -220,7 +220,8 @@ class _Job:
             raise
         except UsageError as exc:
             discard(part)
-            raise UsageError(f"{self._cell}: {exc.what}", hint=exc.hint, detail=exc.detail,
+            what = f"{self._cell}: {origin.url}: {exc.what.replace(part.name, 'it')}"
+            raise UsageError(what, hint=exc.hint, detail=exc.detail,
                              command=f"harness image check {self._cell}") from None  # fmt: skip
         finally:
             if work.exists():

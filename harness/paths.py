@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from platformdirs import user_cache_path
+
+from harness.errors import TestbedError
 
 CACHE_VARIABLE = "ROOTLESS_HARNESS_CACHE"
 
@@ -39,19 +43,37 @@ class Cache:
 
     def _part(self, name: str) -> Path:
         part = self.root / name
-        part.mkdir(parents=True, exist_ok=True)
+        with writing(part):
+            part.mkdir(parents=True, exist_ok=True)
         return part
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Raises :class:`TestbedError` where nothing can be written to a *folder* of the cache."""
+    try:
+        yield
+    except OSError as error:
+        raise TestbedError(
+            f"the cache {folder} cannot be written to: {error.strerror or error}",
+            hint=f"free some space there, or choose another with {CACHE_VARIABLE}",
+        ) from error
 
 
 def cache(explicit: str | Path | None = None) -> Cache:
     """The explicit directory, else $ROOTLESS_HARNESS_CACHE, else the user's own cache."""
     chosen = explicit or os.environ.get(CACHE_VARIABLE) or user_cache_path("rootless-harness")
-    return Cache(Path(chosen).expanduser().absolute())
+    return Cache(expanded(chosen).absolute())
 
 
 def runs(explicit: str | Path | None = None) -> Path:
     """Where runs are stored; made when the first run is."""
-    return Path(explicit or "runs").expanduser().absolute()
+    return expanded(explicit or "runs").absolute()
+
+
+def expanded(name: str | Path) -> Path:
+    """*name* with a home directory for ``~`` and ``~user``; that of no user is a name as any."""
+    return Path(os.path.expanduser(name))  # noqa: PTH111  # Path.expanduser raises for it
 
 
 def project() -> Path:

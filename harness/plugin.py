@@ -16,7 +16,7 @@ from harness.commands.face import end_as_ctrl_c
 from harness.errors import GuestRefusal, HarnessError, TestbedError, UsageError
 from harness.matrix import Cell
 from harness.paths import cache, project, runs
-from harness.results import terminal
+from harness.results import terminal, text
 from harness.results.known_issues import documents
 from harness.results.model import Row
 from harness.results.run import CellInfo, ImageInfo
@@ -98,7 +98,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
     except (HarnessError, OSError) as error:
-        print(terminal.printable(_told(error)), file=sys.stderr)  # noqa: T201
+        print(text.printable(_told(error)), file=sys.stderr)  # noqa: T201
         return EXIT_TESTBED
     except KeyboardInterrupt as interrupt:
         excinfo = pytest.ExceptionInfo.from_exception(interrupt)

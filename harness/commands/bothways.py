@@ -16,7 +16,7 @@ from harness.commands.stored import Probed, probed_in_runs, probed_in_states, st
 from harness.guest.facts import Facts
 from harness.results.model import Value, Verdict
 from harness.results.run import Run
-from harness.results.terminal import one_line
+from harness.results.text import one_line
 from harness.rootless.expectations.model import Rule
 from harness.rootless.reach import Reach, reach
 

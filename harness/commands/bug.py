@@ -17,13 +17,14 @@ from harness.commands.common import (
     one_cell,
     supports,
 )
-from harness.commands.face import FINDING, end_as_ctrl_c, say
+from harness.commands.face import FINDING, Group, end_as_ctrl_c, say
 from harness.distros import registry
 from harness.errors import UsageError
 from harness.guest.guest import Guest
 from harness.matrix import Cell, Support
 from harness.paths import cache
-from harness.results.terminal import fields, make_console, one_line, printable
+from harness.results.terminal import fields, make_console
+from harness.results.text import one_line, printable
 from harness.rootless import bugs
 from harness.rootless.bugs.documented import facts_of
 from harness.rootless.bugs.model import CANNOT, NOT_REPRODUCED, REPRODUCED
@@ -40,7 +41,7 @@ LISTED = {REPRODUCED: "shows_on", NOT_REPRODUCED: "harmless_on", CANNOT: "not_to
           UNKNOWN: "not_known_of"}  # fmt: skip
 
 
-@click.group()
+@click.group(cls=Group)
 def bug() -> None:
     """List reported bugs of rootless Docker, and show them on guests.
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.commands.common import ago, cache_option, number, size_of
+from harness.commands.face import Group
 from harness.commands.image import scan, size
 from harness.commands.stored import altered
 from harness.errors import UsageError
@@ -44,7 +45,7 @@ class Amount(click.FloatRange):
         return number
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @cache_option
 @click.pass_context
 def cache(ctx: click.Context, cache_dir: str | None) -> None:

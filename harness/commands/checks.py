@@ -17,7 +17,7 @@ import psutil
 from harness.commands.common import EMBED, size_of
 from harness.commands.image import size
 from harness.distros import registry
-from harness.errors import HarnessError
+from harness.errors import HarnessError, TestbedError
 from harness.hypervisor import acceleration, firmware
 from harness.hypervisor.leases import Leases
 from harness.image import store
@@ -205,8 +205,8 @@ def unusable(place: Cache) -> Check | None:
     """The line of a cache in which nothing can be kept, or None."""
     try:
         parts = (place.images, place.states, place.twins, place.leases)
-    except OSError as error:
-        why = f"{place.root}: {error.strerror}"
+    except TestbedError as error:
+        why = error.what
     else:
         if all(os.access(part, os.W_OK) for part in parts):
             return None

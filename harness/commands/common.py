@@ -86,7 +86,7 @@ def _with_image(
     ((found, _),) = sourced(
         [row], catalogue.load_all(), cache(cache_dir).images, source, kernel_arguments
     )
-    return found if source != "auto" or found.status == "available" else row
+    return found
 
 
 def size_of(size: int) -> str:

@@ -21,7 +21,8 @@ from harness.results.grid import STYLES, short
 from harness.results.ledger import LEDGER, Claim, load_ledger
 from harness.results.model import Row, Verdict
 from harness.results.run import Run
-from harness.results.terminal import fields, make_console, one_line
+from harness.results.terminal import fields, make_console
+from harness.results.text import one_line
 from harness.rootless import traits
 from harness.rootless.expectations import derive
 from harness.rootless.expectations.model import Prediction, Rule

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -10,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.commands.common import cache_option, one_cell, size_of, supports
-from harness.commands.face import end_as_ctrl_c, say
+from harness.commands.face import Group, end_as_ctrl_c, say
 from harness.commands.upstream import check_command, fetch_command, show_catalogue
 from harness.distros import registry
 from harness.errors import TestbedError, UsageError
@@ -23,7 +24,7 @@ from harness.paths import Cache, cache
 from harness.results.terminal import make_console
 
 
-@click.group()
+@click.group(cls=Group)
 def image() -> None:
     """List, build, fetch and verify images; docs/images.md tells what they are.
 
@@ -115,6 +116,9 @@ def export(cell: str, output: Path, form: str, force: bool, cache_dir: str | Non
     chosen = one_cell(cell, cache_dir=cache_dir)
     if output.exists() and not force:
         raise UsageError(f"{output} exists already", hint="write over it with --force")
+    above = next(folder for folder in output.absolute().parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise UsageError(f"{output} cannot be written: {above} is no directory to write to")
     made_by = _recipe(chosen)
     bootable.check(made_by.cell(chosen.arch))
     end_as_ctrl_c()
@@ -147,9 +151,11 @@ def verify(cell: str | None, cache_dir: str | None) -> None:
         starts = _names(cell)
         found = [entry for entry in found if entry[0].name.startswith(starts)]
         if not found:
-            verb = "build" if _is_built(cell) else "fetch"
-            raise UsageError(f"the cache holds no image of {cell}",
-                             command=f"harness image {verb} {cell}")  # fmt: skip
+            verb = "build" if _is_built(cell) else "fetch" if cell in catalogue.load_all() else ""
+            raise UsageError(
+                f"the cache holds no image of {cell}",
+                command=f"harness image {verb} {cell}" if verb else "harness matrix",
+            )
     for folder, entry, condition in found:
         if entry is None:
             verb, name = _made(folder)

@@ -51,10 +51,8 @@ def report(run: str | None, svg: Path | None, page: Path | None) -> None:
 
 def _write_html(file: Path, stored: Run, where: Path) -> None:
     claims, issues = documents()
-    file.write_text(
-        render_html(stored, claims=claims, issues=issues, today=date.today(),
-                    directory=_directory(where)), encoding="utf-8",
-    )  # fmt: skip
+    _write(file, render_html(stored, claims=claims, issues=issues, today=date.today(),
+                             directory=_directory(where)))  # fmt: skip
     click.echo(f"{file}: the report of run {stored.info.id}")
 
 
@@ -63,8 +61,16 @@ def _write_svg(file: Path, stored: Run, where: Path) -> None:
                       color_system="truecolor", markup=False, highlight=False, emoji=False,
                       legacy_windows=False)  # fmt: skip
     _render(console, stored, where, wrap=True)
-    file.write_text(_FONTS.sub("", console.export_svg(title="harness report")), encoding="utf-8")
+    _write(file, _FONTS.sub("", console.export_svg(title="harness report")))
     click.echo(f"{file}: the report of run {stored.info.id}")
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        error.filename = str(file)  # a full disk names none
+        raise
 
 
 def _render(console: Console, stored: Run, where: Path, *, wrap: bool) -> None:

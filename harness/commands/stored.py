@@ -13,7 +13,7 @@ from harness.errors import UsageError
 from harness.guest.facts import Facts
 from harness.hypervisor.saved import SavedState, StateStore
 from harness.names import MOST, nearest
-from harness.paths import cache, runs
+from harness.paths import cache, expanded, runs
 from harness.results.run import Run
 from harness.results.store import FILE, load_run
 from harness.session.reproduce import altering
@@ -105,7 +105,7 @@ def find_run(name: str | None) -> Path:
         if not found:
             raise UsageError(f"there are no runs in {runs()}", command="harness run")
         return found[0]
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.exists():
         return path
     if name and (runs() / name).is_dir():

@@ -10,7 +10,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from harness.commands.common import accel_option, cache_option, libvirt_option, one_cell
-from harness.commands.face import end_as_ctrl_c, say
+from harness.commands.face import Group, end_as_ctrl_c, say
 from harness.distros import registry
 from harness.paths import cache
 from harness.results.terminal import make_console
@@ -20,7 +20,7 @@ from harness.rootless.ladder import STATES
 from harness.rootless.traits import TRAITS
 
 
-@click.group()
+@click.group(cls=Group)
 def trait() -> None:
     """Traits: what they are, what induces and cures them, and what a cell has of them.
 

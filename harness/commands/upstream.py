@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.pool import ThreadPool
 
 import click
 from rich import box
@@ -82,8 +82,8 @@ def check_command(cells: tuple[str, ...]) -> None:
     if not entries:
         raise UsageError(f"the catalogue is empty: {catalogue.folder()}")
     say(f"asking for {len(entries)} images…")
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        reports = list(pool.map(_check, entries))
+    with ThreadPool(AT_ONCE) as pool:  # daemons: Ctrl-C waits for none of them
+        reports = pool.map(_check, entries)
     _show(reports)
     if any(report.rotten for report in reports):
         raise click.exceptions.Exit(FINDING)

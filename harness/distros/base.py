@@ -59,7 +59,7 @@ class Distro:
     release: str
     title: str
     arches: tuple[str, ...]  # for which an image exists or could be made
-    package_manager: str  # apt, tdnf, pacman, zypper, yum
+    package_manager: str  # one of harness.packages.MANAGERS
     engine_package: str
     packages: tuple[str, ...]  # the documents' prerequisites and the engine, one installation
     recipe: str = ""  # images/RECIPE.toml; empty while there is none

@@ -6,6 +6,8 @@ import pkgutil
 from collections.abc import Callable, Iterable
 from functools import cache
 from importlib import import_module
+from pathlib import Path
+from traceback import extract_tb
 
 from harness import distros
 from harness.distros.base import Distro
@@ -25,18 +27,42 @@ Obstacle = Callable[[Distro, str], str]
 def all_distros() -> tuple[Distro, ...]:
     """The ``DISTROS`` of every module beside this one, by the modules' names.
 
-    Raises :class:`UsageError` for one that names an architecture that there is not.
+    Raises :class:`UsageError` for what is wrong in one of them.
     """
     names = sorted(module.name for module in pkgutil.iter_modules(distros.__path__))
-    modules = [import_module(f"{distros.__name__}.{name}") for name in names]
-    found = tuple(distro for module in modules for distro in getattr(module, "DISTROS", ()))
+    found = tuple(distro for name in names for distro in _written(name))
+    ids: set[str] = set()
     for distro in found:
         _check(distro)
+        if distro.id in ids:
+            raise UsageError(f"{distro.id} is there twice in harness/distros")
+        ids.add(distro.id)
+    return found
+
+
+def _written(name: str) -> tuple[Distro, ...]:
+    path = Path(distros.__path__[0], f"{name}.py")
+    try:
+        found = getattr(import_module(f"{distros.__name__}.{name}"), "DISTROS", ())
+    except Exception as error:  # whatever somebody's first try at a distro is wrong in
+        if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("harness"):
+            raise  # a library
+        lines = [at.lineno for at in extract_tb(error.__traceback__) if at.filename == str(path)]
+        line = f":{lines[-1]}" if lines else ""
+        raise UsageError(f"{path}{line}: {type(error).__name__}: {error}",
+                         hint="docs/adding-a-distro.md tells how one is written") from error
+    if not isinstance(found, tuple) or not all(isinstance(one, Distro) for one in found):
+        raise UsageError(f"{path}: DISTROS is no tuple of Distro",
+                         hint="a tuple of one is written DISTROS = (ONE,)")  # fmt: skip
     return found
 
 
 def _check(distro: Distro) -> None:
-    """Raise :class:`UsageError` for an architecture that would never be a row of the matrix."""
+    """Raise :class:`UsageError` for an architecture that would never be a row of the matrix, and
+    for a name that is no text."""
+    for field in ("name", "release", "title"):
+        if not isinstance(value := getattr(distro, field), str):
+            raise UsageError(f"{distro.id}: {field}: {value!r} is no text; write {str(value)!r}")
     for field in ("arches", "recipe_arches", "unsupported"):
         for arch in getattr(distro, field):
             if arch not in ARCHES:

@@ -1,12 +1,15 @@
-"""mmdebstrap's command lines: the root of an image, or one of this machine's architecture that
-carries the packages of another."""
+"""How mmdebstrap is run, and its command lines: for the root of an image, or one of this machine's
+architecture that carries the packages of another."""
 
 from __future__ import annotations
 
 import os
 import shlex
+import subprocess
+import tempfile
 from pathlib import Path
 
+from harness.image import process
 from harness.image.recipe import Recipe
 
 NOTES = "harness"  # the directory of such a root with what is not part of it
@@ -125,7 +128,30 @@ def _mode() -> str:
     return "root" if os.geteuid() == 0 else "unshare"
 
 
-def scratch() -> str:
-    # mmdebstrap unpacks into $TMPDIR.  /tmp may be memory, and in the unshare mode a mapped
-    # user must be able to reach it, which rules a home directory out.
-    return os.environ.get("TMPDIR", "/var/tmp")
+def run(command: list[str], log: Path) -> None:
+    """Run mmdebstrap, and leave nothing of it but what it was to write.
+
+    As root it mounts into the tree that it makes, and once it is killed it neither unmounts that
+    nor can remove the tree: so the mounts are of a namespace that ends with it, and the tree is
+    removed here.  As an ordinary user it has a namespace of its own, and its files are of users
+    that only it can remove them as.
+    """
+    # /tmp may be memory, and a mapped user or apt's must be able to reach it, which rules a home
+    # directory out.
+    scratch = os.environ.get("TMPDIR", "/var/tmp")
+    if os.geteuid():
+        process.run(command, log, {"TMPDIR": scratch})
+        return
+    inner = Path(tempfile.mkdtemp(prefix="rootless-harness-", dir=scratch))
+    inner.chmod(0o755)
+    try:
+        process.run(command, log, {"TMPDIR": str(inner)}, within=_own_mounts())
+    finally:
+        process.delete(inner)
+
+
+def _own_mounts() -> list[str]:
+    """A mount namespace, unless root may have none: then it may not mount either."""
+    unshare = ["unshare", "--mount", "--propagation", "private", "--"]
+    tried = subprocess.run([*unshare, "true"], capture_output=True, check=False)
+    return [] if tried.returncode else unshare

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import platform
 import re
 import shlex
 import shutil
 import tarfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +49,7 @@ def build(recipe: Recipe, arch: str, where: Path, progress: Progress) -> Built:
     boot = None
     if arch == platform.machine():
         command = bootstrap.native(recipe, arch, tar, source)
-        process.run(command, log, {"TMPDIR": bootstrap.scratch()})
+        bootstrap.run(command, log)
     else:
         boot = foreign.root(recipe, arch, tar, source, log, progress)
 
@@ -74,29 +72,12 @@ def build(recipe: Recipe, arch: str, where: Path, progress: Progress) -> Built:
         packages=dict(_installed((where / "status").read_text("utf-8"))),
         preloaded=dict(_debs(root / "var/cache/apt/archives")),
     )
-    delete(root)
+    process.delete(root)
 
     process.run(["qemu-img", "convert", "-O", "qcow2", str(raw), str(where / DISK)], log)
     for leftover in (raw, overlay, where / "status"):
         leftover.unlink()
     return built
-
-
-def delete(tree: Path) -> None:
-    """rm -rf, of a tree that holds directories that even their owner may not change, and in
-    which the tools of a builder that was just killed may still be writing their last."""
-    for last in (False, False, True):
-        for folder, _, _ in os.walk(tree):
-            if not os.access(folder, os.W_OK):
-                Path(folder).chmod(0o700)
-        try:
-            shutil.rmtree(tree)
-        except OSError:
-            if last and tree.exists():
-                raise
-        if not tree.exists():
-            break
-        time.sleep(1)
 
 
 def _populate(recipe: Recipe, where: Path) -> str:

@@ -38,7 +38,7 @@ def root(
     paired, work = tar.with_name("pair.tar"), tar.with_name("debs")
     names = Names.of(own, recipe.on(own).debian), Names.of(arch, recipe.on(arch).debian)
     command = bootstrap.pair(recipe, arch, own, paired, source)
-    process.run(command, log, {"TMPDIR": bootstrap.scratch()})
+    bootstrap.run(command, log)
     work.mkdir()
     with tarfile.open(paired, "r:") as opened:
         tree_ = tree.Tree.load(opened)

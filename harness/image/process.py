@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -36,8 +37,12 @@ def find(tool: str) -> str | None:
     return shutil.which(tool, path=_search_path())
 
 
-def run(command: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> None:
-    """Run to the end.  A failure raises with the last lines of the log.
+def run(
+    command: Sequence[str], log: Path, env: Mapping[str, str] | None = None,
+    within: Sequence[str] = (),
+) -> None:  # fmt: skip
+    """Run to the end.  A failure raises with the last lines of the log.  ``within`` is a program
+    that becomes the command once it has set up what the command runs in.
 
     The tools die with this process: ``setpriv`` has the kernel tell a shell, even of a kill -9, and
     that tells them all.
@@ -46,7 +51,7 @@ def run(command: Sequence[str], log: Path, env: Mapping[str, str] | None = None)
         out.write(f"$ {' '.join(command)}\n")
         out.flush()
         child = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "TERM", "sh", "-c", _ALL_OF_THEM, "sh", *command],
+            ["setpriv", "--pdeathsig", "TERM", *within, "sh", "-c", _ALL_OF_THEM, "sh", *command],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -65,6 +70,23 @@ def run(command: Sequence[str], log: Path, env: Mapping[str, str] | None = None)
 
 def tail(log: Path, lines: int = 15) -> str:
     return "\n".join(log.read_text("utf-8", errors="replace").splitlines()[-lines:])
+
+
+def delete(tree: Path) -> None:
+    """rm -rf, of a tree that holds directories that even their owner may not change, and in
+    which the tools of a builder that was just killed may still be writing their last."""
+    for last in (False, False, True):
+        for folder, _, _ in os.walk(tree):
+            if not os.access(folder, os.W_OK):
+                Path(folder).chmod(0o700)
+        try:
+            shutil.rmtree(tree)
+        except OSError:
+            if last and tree.exists():
+                raise
+        if not tree.exists():
+            break
+        time.sleep(1)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

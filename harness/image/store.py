@@ -24,6 +24,7 @@ from harness.image.mirror import MIRROR_VARIABLE
 from harness.image.model import Image
 from harness.image.recipe import Recipe
 from harness.image.record import Corrupt
+from harness.paths import writing
 
 # The peak of a build: the tar, the unpacked root and the raw disk at once, and some room.
 NEEDED_MIB = 2560
@@ -123,7 +124,7 @@ def _build(recipe: Recipe, arch: str, target: Path, progress: Progress, build: B
         work.rename(target)
     except BaseException as exc:
         log = _keep_log(work, target)
-        debian.delete(work)
+        process.delete(work)
         if isinstance(exc, OSError) and exc.errno == errno.ENOSPC:
             raise _full(target.parent) from exc
         if isinstance(exc, TestbedError):
@@ -145,7 +146,7 @@ def _build(recipe: Recipe, arch: str, target: Path, progress: Progress, build: B
 @contextmanager
 def locked(target: Path, progress: Progress, doing: str = "built") -> Iterator[None]:
     """The kernel drops the lock with its holder, so a killed builder blocks nobody."""
-    try:
+    with writing(target.parent):
         target.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(lock_path(target))
         holder = target.parent / f".{target.name}.pid"
@@ -157,11 +158,9 @@ def locked(target: Path, progress: Progress, doing: str = "built") -> Iterator[N
                 pid = holder.read_text()
             progress(f"waiting for the image being {doing} by PID {pid}…")
             lock.acquire(poll_interval=0.2)
-    except PermissionError as exc:
-        raise TestbedError(f"the image cache {target.parent} cannot be written to",
-                           hint="choose another with ROOTLESS_HARNESS_CACHE") from exc
     try:
-        holder.write_text(str(os.getpid()))
+        with writing(target.parent):
+            holder.write_text(str(os.getpid()))
         yield
     finally:
         holder.unlink(missing_ok=True)
@@ -178,10 +177,10 @@ def sweep(target: Path) -> None:
     for left in target.parent.glob(".building-*"):
         name = left.name.removeprefix(".building-").rpartition("-")[0]
         if name == target.name:
-            debian.delete(left)
+            process.delete(left)
         else:
             with suppress(Timeout), FileLock(lock_path(target.with_name(name)), timeout=0):
-                debian.delete(left)
+                process.delete(left)
 
 
 def discard(target: Path) -> None:
@@ -190,7 +189,7 @@ def discard(target: Path) -> None:
     if target.exists():
         trash = Path(tempfile.mkdtemp(prefix=f".building-{target.name}-", dir=target.parent))
         target.rename(trash / "old")
-        debian.delete(trash)
+        process.delete(trash)
 
 
 def _keep_log(work: Path, target: Path) -> Path | None:

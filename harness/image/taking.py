@@ -22,7 +22,7 @@ def take(release: str, arch: str, package: str, path: str, target: Path, log: Pa
     process.need("mmdebstrap")
     tar = target.with_name(f"{target.name}.tar")
     command = bootstrap.unpack(recipe.load(release), arch, package, tar, mirror.choose())
-    process.run(command, log, {"TMPDIR": bootstrap.scratch()})
+    bootstrap.run(command, log)
     with tarfile.open(tar, "r:") as opened:
         # The package may say where it was before the merge of /usr.
         names = {path.lstrip("/"), path.removeprefix("/usr/")}

@@ -12,6 +12,7 @@ from harness.results.ledger import claim_order
 from harness.results.model import Verdict
 from harness.results.run import CellInfo, Run
 from harness.results.summary import merge
+from harness.results.text import printable
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def render_comparison(console: Console, comparison: Comparison) -> None:
     """A line a change."""
 
     def say(text: str) -> None:
-        console.print(Text(text), soft_wrap=True)
+        console.print(Text(printable(text)), soft_wrap=True)
 
     say(f"{comparison.old} -> {comparison.new}")
     if not comparison.complete:

@@ -12,6 +12,7 @@ from harness.results.ledger import TITLES, Claim, claim_order
 from harness.results.model import Row, Verdict
 from harness.results.run import Run
 from harness.results.summary import worst
+from harness.results.text import one_line
 
 STYLES = {
     Verdict.HOLDS: "green",
@@ -72,7 +73,8 @@ def headers_of(run: Run, cells: Iterable[str]) -> dict[str, str]:
         for info in run.cells
     }
     return {
-        cell: f"{cell} ({', '.join(labels[cell])})" if labels.get(cell) else cell for cell in cells
+        cell: one_line(f"{cell} ({', '.join(labels[cell])})" if labels.get(cell) else cell)
+        for cell in cells
     }
 
 
@@ -120,7 +122,7 @@ def _table(
             document = title
             table.add_section()
             table.add_row(Text(""), Text(title, style="bold"))
-        line = [Text(claim_id or "-"), Text(short(claim.text if claim else "", room))]
+        line = [Text(one_line(claim_id) or "-"), Text(short(claim.text if claim else "", room))]
         for cell in cells:
             said, verdict = entries.get((claim_id, cell), ("", Verdict.HOLDS))
             line.append(Text(said, style=STYLES[verdict]))

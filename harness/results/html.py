@@ -18,7 +18,7 @@ from harness.results.ledger import TITLES, Claim, claim_order
 from harness.results.model import Row, Verdict
 from harness.results.run import Run
 from harness.results.summary import SEVERITY, counts, merge
-from harness.results.terminal import printable
+from harness.results.text import printable
 
 TEMPLATE = "report.html"
 

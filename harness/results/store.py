@@ -120,5 +120,5 @@ def load_run(path: Path) -> Run:
         )
     try:
         return Run.from_json(data)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # half a surrogate pair
         raise UsageError(f"{file}: not a run: {error}") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -18,15 +17,11 @@ from harness.results.ledger import Claim, claim_order
 from harness.results.model import Row, Verdict
 from harness.results.run import Run
 from harness.results.summary import SEVERITY, counts, merge
+from harness.results.text import one_line, without_control
 
 INTERRUPTED = (2, 3)  # pytest's own statuses: by the user, by a crash of its own
 SUSPECTS = 8  # lines; run.json has them all
 WIDTH = 120  # without a terminal; a log file has no width of its own
-_CONTROL = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]"  # ESC [ 31 m
-    r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # ESC ] 0 ; title BEL
-    r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]"
-)
 
 
 class _Console(Console):
@@ -107,7 +102,7 @@ class _Page:
 
     def command(self, text: str) -> None:
         """Kept as it is: spaces in a command may matter."""
-        self._print(Text(f"  reproduce: {_CONTROL.sub('', text)}"))
+        self._print(Text(f"  reproduce: {without_control(text)}"))
 
     def plain(self, text: str) -> None:
         self._print(Text(one_line(text)))
@@ -117,24 +112,12 @@ class _Page:
         self.console.print(text, soft_wrap=self._soft)
 
 
-def printable(text: str) -> str:
-    """``text`` without escape sequences and unprintable characters; lines and tabs stay."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _CONTROL.sub("", text).encode("utf-8", "replace").decode("utf-8")
-
-
 def near(path: str) -> str:
     """``path`` as seen from the current directory, where it is below that."""
     try:
         return str(Path(path).absolute().relative_to(Path.cwd()))
     except (OSError, ValueError):
         return path
-
-
-def one_line(text: str) -> str:
-    """The lines of ``text`` joined, without escape sequences and unprintable characters."""
-    said = printable(text)
-    return " | ".join(" ".join(line.split()) for line in said.splitlines() if line.strip())
 
 
 def _finding(page: _Page, row: Row, claim: Claim | None) -> None:

@@ -11,7 +11,7 @@ from harness.errors import HarnessError
 from harness.results.known_issues import KnownIssue
 from harness.results.store import RunStore
 from harness.results.summary import EXIT_FINDING, EXIT_OK, EXIT_TESTBED, exit_status
-from harness.results.terminal import printable
+from harness.results.text import printable
 from harness.rootless.housekeeping import keep_house
 from harness.session import options
 from harness.session.fixtures import Session

@@ -20,7 +20,7 @@ from harness.image.choose import CHOICES as SOURCES
 from harness.image.upstream import catalogue
 from harness.matrix import Cell, Support, matches, select
 from harness.names import instead
-from harness.paths import cache
+from harness.paths import cache, expanded
 from harness.rootless import inducing
 from harness.rootless.ladder import check_state
 from harness.rootless.options import Options
@@ -186,7 +186,7 @@ def installer(config: pytest.Config) -> Path | None:
     name = config.getoption("--installer")
     if not name:
         return None
-    path = Path(name).expanduser()
+    path = expanded(name)
     if not path.is_file():
         raise UsageError(f"--installer {name}: there is no such file")
     return path.resolve()
@@ -204,7 +204,7 @@ def parse_hooks(texts: Sequence[str]) -> dict[str, tuple[Path, ...]]:
         if not separator or not name:
             raise UsageError(f"--hook {text!r} is not STATE:SCRIPT",
                              command="harness run --hook prepared:break-it.sh")  # fmt: skip
-        path = Path(name).expanduser()
+        path = expanded(name)
         if not path.is_file():
             raise UsageError(f"--hook {text!r}: there is no file {name}")
         result[check_state(state)] = (*result.get(state, ()), path.resolve())

@@ -11,9 +11,9 @@ import pytest
 from harness.errors import GuestRefusal, HarnessError, TestbedError
 from harness.guest.session import CommandTimeout
 from harness.matrix import TWIN, Cell
-from harness.results import terminal
 from harness.results.model import Row, Verdict
 from harness.results.run import CellInfo, ImageInfo
+from harness.results.text import printable
 from harness.session import health, reproduce
 from harness.session.decide import Decider, Finding, describe
 from harness.session.fixtures import DECIDER, FAILED, GUEST, SESSION
@@ -31,7 +31,7 @@ def account(
         except TestbedError as trouble:
             error = trouble
     if isinstance(error, Finding):
-        report.longrepr = terminal.printable(str(error))
+        report.longrepr = printable(str(error))
     elif isinstance(error, pytest.skip.Exception):
         decider.conclude(Verdict.NOT_APPLICABLE, note=str(error))
         item.stash[FAILED] = False
@@ -46,7 +46,7 @@ def account(
             for key in decider.undecided():
                 decider(key, error.what, error.detail)
         decider.conclude(Verdict.VIOLATED, observed=error.what, evidence=error.detail)
-        report.longrepr = terminal.printable(
+        report.longrepr = printable(
             "\n".join(describe(row) for row in decider.findings()) or error.what
         )
         if not decider.findings():  # nothing of it applies to this guest
@@ -59,12 +59,12 @@ def account(
             Verdict.VIOLATED, observed=error.what, note=idle, evidence=error.detail,
             next_step="find what it waits for: it had nothing to do",
         )  # fmt: skip
-        report.longrepr = terminal.printable(
+        report.longrepr = printable(
             "\n".join(describe(row) for row in decider.findings())
         )
     else:
         if isinstance(error, HarnessError):
-            report.longrepr = terminal.printable(str(error))
+            report.longrepr = printable(str(error))
         broke(decider, error, _console(item))
 
 
@@ -80,7 +80,7 @@ def after(
 ) -> list[Row]:
     """The row of a test bed that broke after the scenario was decided."""
     if isinstance(error, HarnessError):
-        report.longrepr = terminal.printable(str(error))
+        report.longrepr = printable(str(error))
     known = len(decider.rows)
     broke(decider, error, _console(item), anyway=True)
     return decider.rows[known:]

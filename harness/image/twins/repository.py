@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from harness.errors import TestbedError
-from harness.image import debian, process, store
+from harness.image import process, store
 from harness.image.model import Image
 from harness.image.twins import deb, debs, pacman, rpm, schema
 from harness.image.twins.cached import TAR, VERSIONS, touch
@@ -92,7 +92,7 @@ def _build(twin: Twin, image: Image, target: Path) -> None:
         raise TestbedError(f"the packages of {twin.name} could not be made: {error}",
                            hint="free some space in the cache directory") from error  # fmt: skip
     finally:
-        debian.delete(work)
+        process.delete(work)
 
 
 def _roots(member: tarfile.TarInfo) -> tarfile.TarInfo:

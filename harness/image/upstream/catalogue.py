@@ -70,7 +70,7 @@ def folder() -> Path:
     own = os.environ.get(VARIABLE)
     if not own:
         return paths.project() / "images" / "catalogue"
-    path = Path(own).expanduser().absolute()
+    path = paths.expanded(own).absolute()
     if not path.is_dir():
         raise UsageError(f"{VARIABLE} is no directory: {path}")
     return path

@@ -22,9 +22,9 @@ from harness.image.upstream.answers import (
     RANGE,
     Passing,
     WebPage,
-    length,
     reason,
     refuse_page,
+    whole,
 )
 from harness.image.upstream.patience import read
 from harness.image.upstream.progress import Advance, Say, meter
@@ -34,6 +34,7 @@ from harness.image.upstream.web import TROUBLE, Web
 SPARE = 256 << 20  # left free on the disk
 CHUNK = 1 << 18
 STEP = 64 << 20  # bytes after which free space is looked at, where no length was told
+ON = "the next call goes on from there"
 SLOWEST = 1024  # bytes a second, over the time after which a server counts as stalled
 
 
@@ -63,8 +64,8 @@ def discard(part: Path) -> None:
     _note(part).unlink(missing_ok=True)
 
 
-def download(web: Web, url: str, wanted: Wanted, say: Say) -> None:
-    """Leave the whole file at ``part``.
+def download(web: Web, url: str, wanted: Wanted, say: Say) -> bool:
+    """Leave the whole file at ``part``.  Returns whether an earlier attempt had begun it.
 
     On failure the part stays where a later call can go on with it.  Raises
     :class:`~.answers.Gone` if the server has no such file, UsageError if it has another than was
@@ -78,14 +79,16 @@ def download(web: Web, url: str, wanted: Wanted, say: Say) -> None:
 
     for attempt in web.retrying().copy(before_sleep=again):
         with attempt:
-            _attempt(web, url, wanted, say)
+            joined = _attempt(web, url, wanted, say)
+    return joined
 
 
-def _attempt(web: Web, url: str, wanted: Wanted, say: Say) -> None:
+def _attempt(web: Web, url: str, wanted: Wanted, say: Say) -> bool:
+    """As :func:`download`, once."""
     part = wanted.part
     have = part.stat().st_size if part.exists() else 0
     if wanted.digest_known and _complete(part, have):
-        return
+        return True
     headers = _resume(url, wanted) if have else {}
     if have and not headers:
         discard(part)
@@ -93,17 +96,19 @@ def _attempt(web: Web, url: str, wanted: Wanted, say: Say) -> None:
     with web.ask(url, headers=headers, digest_pinned=wanted.digest_pinned) as answer:
         if answer.status_code == 416:
             if _complete(part, have):
-                return
+                return True
             discard(part)
-            raise Passing(f"{url}: what was there of the file does not fit the file any more")
+            why = ("what was there of the file does not fit the file any more" if have
+                   else "HTTP 416, though all of the file was asked for")  # fmt: skip
+            raise Passing(f"{url}: {why}", hint="try again later", command=CHECK)
         have = _where(answer, have, url, wanted)
-        rest = length(answer)
-        total = None if rest is None else have + rest
+        total = whole(answer)
         _check_size(url, wanted, total)
         _check_space(part, (total or wanted.size or 0) - have)
         _write_note(part, answer, url, total)
         with meter(wanted.cell, total, have, say) as advance:
             _receive(web, answer, url, wanted, have, total, advance)
+    return have > 0
 
 
 def _resume(url: str, wanted: Wanted) -> dict[str, str]:
@@ -152,7 +157,9 @@ def _receive(
                     _check_space(wanted.part, STEP)
                 if (now := time.monotonic()) - window > web.stall:
                     if done - before < SLOWEST * web.stall:
-                        raise Passing(f"{url} stalls: {done - before} bytes in {web.stall:.0f} s")
+                        raise Passing(
+                            f"{url} stalls: {done - before} bytes in {web.stall:.0f} s", hint=ON,
+                        )  # fmt: skip
                     window, before = now, done
     except (UsageError, WebPage):
         discard(wanted.part)
@@ -162,7 +169,7 @@ def _receive(
             raise _full(wanted.part, (total or 0) - done) from exc
         raise
     if total is not None and done != total:
-        raise Passing(f"{url} broke off after {done} of {total} bytes")
+        raise Passing(f"{url} broke off after {done} of {total} bytes", hint=ON)
 
 
 def _read(web: Web, answer: requests.Response, url: str) -> bytes:
@@ -170,7 +177,7 @@ def _read(web: Web, answer: requests.Response, url: str) -> bytes:
         return read(answer, CHUNK, web.stall)
     except TROUBLE as exc:
         raise Passing(f"{url} broke off: {reason(exc)}",
-                      hint="the next call goes on from there") from exc  # fmt: skip
+                      hint=ON) from exc  # fmt: skip
 
 
 def _check_size(url: str, wanted: Wanted, total: int | None) -> None:

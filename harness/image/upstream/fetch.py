@@ -147,19 +147,21 @@ class _Job:
         self.say(f"{self._cell}: fetched in {took:.0f} s, {digest}, {expected.why}")
         return image
 
-    def _verified(self, url: str, wanted: Wanted, expected: Expected) -> str:
-        """The digest of what was downloaded.  Of a wrong file nothing is kept."""
-        resumed = wanted.part.exists()
-        download(self.options.web, url, wanted, self.say)
+    def _verified(
+        self, url: str, wanted: Wanted, expected: Expected, *, last: bool = False
+    ) -> str:
+        """The digest of what was downloaded.  Of a wrong file nothing is kept.  One that was put
+        together is asked for again, unless this is the ``last`` time."""
+        joined = download(self.options.web, url, wanted, self.say)
         try:
             return self._check(wanted.part, expected, url)
         except UsageError as exc:
             discard(wanted.part)
-            if not resumed:
+            if last or not joined:
                 raise
             self._tell(exc, "it was put together from several attempts, so once more from the"
                             " beginning")  # fmt: skip
-            return self._verified(url, wanted, expected)
+            return self._verified(url, wanted, expected, last=True)
 
     def _tell(self, exc: HarnessError, then: str) -> None:
         self.say(f"{self._cell}: {exc.what.removeprefix(f'{self._cell}: ')}; {then}")
@@ -218,11 +220,12 @@ class _Job:
             raise
         except UsageError as exc:
             discard(part)
-            raise UsageError(f"{self._cell}: {exc.what}", hint=exc.hint, detail=exc.detail,
+            what = f"{self._cell}: {origin.url}: {exc.what.replace(part.name, 'it')}"
+            raise UsageError(what, hint=exc.hint, detail=exc.detail,
                              command=f"harness image check {self._cell}") from None  # fmt: skip
         finally:
             if work.exists():
-                debian.delete(work)
+                process.delete(work)
         discard(part)
         image = cached(self.upstream, self.cache)
         assert image is not None

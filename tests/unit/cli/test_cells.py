@@ -97,7 +97,10 @@ def test_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     result = _run(tmp_path, "--run-dir", "run", "--cache-dir", "file")
     assert result.returncode == 16
-    assert result.stderr == f"{tmp_path / 'file' / 'images'}: Not a directory\n"
+    images = tmp_path / "file" / "images"
+    assert f"the cache {images} cannot be written to: Not a directory\n" in result.stderr
+    assert "choose another with ROOTLESS_HARNESS_CACHE" in result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("words", [(), ("--cell", "debian-12/*"), ("-n", "2")], ids=str)

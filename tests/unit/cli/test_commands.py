@@ -112,6 +112,32 @@ def test_a_disk_that_cannot_be_made_costs_no_image(
     assert not place.exists()
 
 
+@pytest.mark.parametrize("words", [("matrix",), ("image", "list"), ("cache",)], ids=" ".join)
+def test_a_cache_that_cannot_be_written_to(call: Call, words: tuple[str, ...]) -> None:
+    Path("file").touch()
+    said = call(*words, "--cache-dir", "file")
+    assert said.exit_code == 16
+    assert "file/images cannot be written to" in said.stderr
+    assert "choose another with ROOTLESS_HARNESS_CACHE" in said.stderr
+
+
+def test_a_full_disk_under_a_report(call: Call) -> None:
+    stored("a", Verdict.HOLDS)
+    said = call("report", "--html", "/dev/full")
+    assert said.exit_code == 16
+    assert said.stderr == "harness: /dev/full: No space left on device\n"
+
+
+def test_an_export_knows_where_to_before_it_builds(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.image.store.ensure", lambda *_, **__: pytest.fail("builds"))
+    Path("file").touch()
+    said = call("image", "export", CELL, "file/below/disk.qcow2")
+    assert said.exit_code == 4
+    assert "file is no directory to write to" in said.stderr
+
+
 @pytest.mark.parametrize(
     ("command", "sent"),
     [

@@ -55,6 +55,18 @@ def test_the_list_of_commands(call: Call) -> None:
                for name, (_, line) in COMMANDS.items())  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("words", "there"),
+    [(("trait", "shw"), "known commands: "), (("image", "lst"), "the nearest: list"),
+     (("cache", "clean"), "the nearest: clear"), (("repot",), "the nearest: report")],
+    ids=str,
+)  # fmt: skip
+def test_a_command_that_is_none(call: Call, words: tuple[str, ...], there: str) -> None:
+    said = call(*words)
+    assert said.exit_code == 4
+    assert f"no such command '{words[-1]}'; {there}" in said.stderr
+
+
 def test_version(call: Call) -> None:
     assert call("--version").stdout == f"harness, version {__version__}\n"
 
@@ -72,6 +84,7 @@ def test_version(call: Call) -> None:
         ("shell", "debian-12/x86_64", "--state", "nonsense"),
         ("shell", "debian-12/x86_64", "--hook", "prepared"),
         ("shell", "debian-12/x86_64", "--hook", "prepared:/no/such/file"),
+        ("shell", "debian-12/x86_64", "--hook", "prepared:~nosuchuser/file"),
         ("shell", "debian-12/x86_64/podman=4"),
         ("image", "build", "debian-99/x86_64"),
         ("image", "verify", "debian-12/x86_64"),
@@ -83,6 +96,7 @@ def test_version(call: Call) -> None:
         ("explain", "P15.nonsense", "--cell", "debian-12/x86_64"),
         ("report",),
         ("report", "runs/none"),
+        ("report", "~nosuchuser/run"),
         ("compare", "runs/none", "runs/none"),
     ],
     ids=" ".join,

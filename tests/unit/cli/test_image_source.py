@@ -163,6 +163,14 @@ def test_the_matrix_of_one_source(known: Path, call: Call) -> None:
     assert row(call, "debian-12/s390x", "--image-source", "twin")["status"] == "unsupported"
 
 
+def test_advice_leads_somewhere(known: Path, call: Call) -> None:
+    said = call("image", "verify", "debian-12/s390x")
+    assert said.exit_code == 4
+    assert said.stderr.splitlines()[-1].endswith("$ harness matrix")
+    said = call("shell", "debian-forky/aarch64")
+    assert "upstream: there is only an installer" in said.stderr
+
+
 def test_a_fetched_image_is_preferred(known: Path, call: Call, place: Path) -> None:
     call("image", "fetch", CELL)
     rows = [support(DEBIAN_12, "x86_64"), support(DEBIAN_12, "x86_64", mode="cgroup-v1")]

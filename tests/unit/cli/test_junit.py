@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 from harness.paths import project
-from harness.results.terminal import printable
+from harness.results.text import printable
 
 
 def pytest_in(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -79,3 +79,25 @@ def test_what_is_ignored_stays_ignored(tmp_path: Path) -> None:
     assert nohup.communicate(timeout=PATIENCE)[0] == "goes on\n"
     without = started(["-c", code], tmp_path, ())
     assert "KeyboardInterrupt" in without.communicate(timeout=PATIENCE)[1]
+
+
+def test_servers_that_are_asked_are_not_waited_for(tmp_path: Path) -> None:
+    code = """
+import time
+from pathlib import Path
+from harness.cli import main
+from harness.commands import upstream
+
+def ask(entry):
+    Path("asked").touch()
+    time.sleep(600)
+
+upstream._check = ask
+main(["image", "check", "debian-12/x86_64"])
+"""
+    check = started(["-c", code], tmp_path, ())
+    wait_for(tmp_path / "asked", check)
+    check.send_signal(signal.SIGINT)
+    said = "".join(check.communicate(timeout=PATIENCE))
+    assert check.returncode == 130, said
+    assert "Traceback" not in said

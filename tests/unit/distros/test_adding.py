@@ -12,6 +12,7 @@ import pytest
 from harness.distros import hints
 from harness.distros.base import Distro
 from harness.distros.registry import all_distros
+from harness.errors import UsageError
 from harness.image import recipe
 from harness.image.twins import schema
 from harness.image.upstream import catalogue
@@ -50,6 +51,34 @@ def test_a_new_file_is_found_by_itself(
     all_distros.cache_clear()
     try:
         assert [distro.id for distro in all_distros()] == ["toy-rolling"]
+    finally:
+        monkeypatch.undo()
+        all_distros.cache_clear()
+        sys.modules.pop("harness.distros.toy", None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("DISTROS = (ROLLING,)", "DISTROS = (ROLLING)", "toy.py: DISTROS is no tuple of Distro"),
+        ("DISTROS = (ROLLING,)", "DISTROS = (ROLLING, ROLLING)", "toy-rolling is there twice"),
+        ('release="rolling"', "release=9", "toy-9: release: 9 is no text; write '9'"),
+        ("    title=", "    # title=", r"toy.py:\d+: TypeError: .* missing .*'title'"),
+        ("harness.distros.base", "harness.distros.bass", r"toy.py:\d+: ModuleNotFoundError: "),
+    ],
+    ids=lambda text: text[:20],
+)  # fmt: skip
+def test_a_mistake_in_a_new_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, said: str
+) -> None:
+    source = (ROOT / "harness/distros/arch.py").read_text().replace('name="arch"', 'name="toy"')
+    assert old in source
+    (tmp_path / "toy.py").write_text(source.replace(old, new))
+    monkeypatch.setattr("harness.distros.__path__", [str(tmp_path)])
+    all_distros.cache_clear()
+    try:
+        with pytest.raises(UsageError, match=said):
+            all_distros()
     finally:
         monkeypatch.undo()
         all_distros.cache_clear()

@@ -46,9 +46,9 @@ def test_a_read_only_tree_is_deleted(tmp_path: Path) -> None:
     tree = tmp_path / "root"
     (tree / "a/b").mkdir(parents=True)
     (tree / "a").chmod(0o555)
-    debian.delete(tree)
+    process.delete(tree)
     assert not tree.exists()
-    debian.delete(tree)
+    process.delete(tree)
 
 
 def test_a_missing_tool_says_how_to_get_it() -> None:

@@ -25,6 +25,15 @@ def test_the_parts_are_made_when_they_are_asked_for(tmp_path: Path) -> None:
     assert cache.leases.is_dir()
 
 
+def test_a_home_that_nobody_has_is_a_name_as_any(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/root")
+    assert paths.cache("~nosuchuser/x").root == tmp_path / "~nosuchuser/x"
+    assert paths.runs("~/x") == Path("/root/x")
+
+
 def test_runs_are_kept_where_one_stands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     assert paths.runs() == tmp_path / "runs"

@@ -163,6 +163,18 @@ def test_a_full_disk_is_called_that(recipe: Recipe, tmp_path: Path, error: Excep
         store.ensure(recipe, "x86_64", tmp_path, print, build=fail)
 
 
+def test_a_disk_without_room_for_a_lock_is_called_that(tmp_path: Path) -> None:
+    target = tmp_path / "image"
+    (tmp_path / ".image.pid").symlink_to("/dev/full")
+    with (
+        pytest.raises(TestbedError, match=f"the cache {tmp_path} cannot be written to: No space"),
+        store.locked(target, print),
+    ):
+        pass
+    with store.locked(target, print):
+        assert (tmp_path / ".image.pid").read_text()
+
+
 def test_space_is_looked_at_before_building(
     ensure: Ensure, builder: Builder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,8 @@ from harness.results.known_issues import load_known_issues
 from harness.results.ledger import load_ledger
 from harness.results.model import Row, Verdict
 from harness.results.run import CellInfo, HostInfo, ImageInfo, Run, RunInfo
-from harness.results.terminal import make_console, near, one_line, printable, render
+from harness.results.terminal import make_console, near, render
+from harness.results.text import one_line, printable
 
 SCENARIOS = Path(__file__).parents[3] / "scenarios"
 CLAIMS = load_ledger(SCENARIOS / "claims.toml")
@@ -259,6 +260,19 @@ def test_guests_cannot_write_on_the_terminal(said: str, shown: str) -> None:
 
 def test_printable_text_keeps_its_lines() -> None:
     assert printable("a\x1b[1mb\r\n\tc\x07\x9b\udcff") == "ab\n\tc?"
+
+
+def test_whoever_wrote_a_run_cannot_write_on_the_terminal() -> None:
+    strange = "\x1b]0;title\x07a/x86\udcff"
+    row = Row("P\x1b[31m", strange, "n", Verdict.VIOLATED)
+    run = replace(RUN, cells=(replace(RUN.cells[0], cell=strange),), rows=(row,))
+    file = io.StringIO()
+    render(make_console(file), run, claims=CLAIMS, issues=ISSUES, today=TODAY)
+    render_comparison(make_console(file), compare(RUN, run))
+    text = file.getvalue()
+    assert "\x1b" not in text
+    assert "a/x86?" in text
+    text.encode()
 
 
 def test_compare() -> None:

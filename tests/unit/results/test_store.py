@@ -191,6 +191,7 @@ def test_not_a_run(tmp_path: Path, content: str) -> None:
         ("rows", ["x"], r"Expected `object`, got `str` - at `\$\.rows\[0\]`"),
         ("rows", [{**ROW.to_json(), "claim": 7}], r"Expected `str`, got `int` - at .*\.claim`"),
         ("rows", [{**ROW.to_json(), "verdict": "maybe"}], r"Invalid enum value 'maybe'"),
+        ("rows", [{**ROW.to_json(), "verdict": "\ud800"}], r"surrogates not allowed"),
         ("cells", [{**CELL.to_json(), "image": "x"}], r"got `str` - at .*\.image`"),
         ("counts", None, r"at `\$\.counts`"),
     ],

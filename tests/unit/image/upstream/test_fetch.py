@@ -266,6 +266,7 @@ def test_a_later_call_goes_on_where_an_earlier_one_gave_up(
     with pytest.raises(TestbedError) as caught:
         get(upstream)
     assert "broke off" in refuse(cache, caught.value, part=True)
+    assert caught.value.hint == "the next call goes on from there"
     server.serve("/d", disk)
     server.asked.clear()
     assert get(upstream).path.read_bytes() == disk
@@ -304,6 +305,31 @@ def test_a_part_that_was_spoiled_is_given_up_once(
     assert any("once more from the beginning" in line for line in said)
 
 
+def test_what_one_call_put_together_wrongly_is_fetched_once_more(
+    server: Place, disk: bytes, write: Write, cache: Path, options: Opt
+) -> None:
+    """As the machines behind one name do, which have another file at first."""
+    url = server.serve("/d", b"x" * len(disk), break_at=1000, times=1)
+
+    def say(line: str) -> None:
+        if "again in" in line:
+            server.files["/d"].body = disk
+
+    upstream = write(pinned={"url": url, "digest": sha(disk)})
+    assert fetch(upstream, cache, say, options()).path.read_bytes() == disk
+    assert len(server.asked) == 3
+
+
+def test_what_is_put_together_wrongly_again_is_refused(
+    server: Place, disk: bytes, write: Write, get: Get, cache: Path
+) -> None:
+    url = server.serve("/d", disk, break_at=len(disk) // 2 + 1)
+    with pytest.raises(UsageError) as caught:
+        get(write(pinned={"url": url, "digest": sha(b"another")}))
+    assert "is not what it should be" in refuse(cache, caught.value)
+    assert len(server.asked) == 4
+
+
 def test_a_whole_part_is_not_downloaded_again(
     server: Place, disk: bytes, write: Write, get: Get, cache: Path
 ) -> None:
@@ -338,6 +364,16 @@ def test_a_server_that_sends_another_part(
         get(upstream)
     server.serve("/d", disk, content_range=part)
     assert get(upstream).path.read_bytes() == disk
+
+
+def test_a_part_that_is_shorter_than_the_range_it_is_said_to_be(
+    server: Place, disk: bytes, write: Write, get: Get
+) -> None:
+    upstream = write(latest={"url": server.serve("/d", disk, break_at=100)})
+    with pytest.raises(TestbedError):
+        get(upstream, trust="first-use")
+    server.serve("/d", disk, length=100, times=1)
+    assert get(upstream, trust="first-use").path.read_bytes() == disk
 
 
 @pytest.mark.parametrize("etag", ['"two"', '"one"'])
@@ -534,6 +570,14 @@ def test_a_server_that_stays_ill(server: Place, write: Write, get: Get, cache: P
     assert len(server.asked) == 3
 
 
+def test_a_range_is_refused_though_none_was_asked_for(
+    server: Place, write: Write, get: Get, cache: Path
+) -> None:
+    with pytest.raises(TestbedError) as caught:
+        get(write(pinned={"url": server.serve("/d", b"x", status=416), "digest": sha(b"x")}))
+    assert "HTTP 416, though all of the file was asked for" in refuse(cache, caught.value)
+
+
 def test_forbidden_is_not_asked_again(server: Place, write: Write, get: Get) -> None:
     with pytest.raises(TestbedError, match="HTTP 403"):
         get(write(pinned={"url": server.serve("/d", status=403), "digest": sha(b"")}))
@@ -609,6 +653,7 @@ def test_a_server_that_stalls(
     upstream = write(pinned={"url": server.serve("/d", disk, stall_at=100), "digest": sha(disk)})
     with pytest.raises(TestbedError) as caught:
         get(upstream)
+    assert caught.value.hint == "the next call goes on from there"
     assert "timed out" in refuse(cache, caught.value, part=True)
 
 
@@ -727,9 +772,10 @@ def test_an_installer_is_no_disk(server: Place, write: Write, get: Get, cache: P
 def test_what_is_verified_but_is_no_disk_is_not_kept(
     server: Place, write: Write, get: Get, cache: Path
 ) -> None:
+    url = server.serve("/d", b"x" * 2000)
     with pytest.raises(UsageError) as caught:
-        get(write(pinned={"url": server.serve("/d", b"x" * 2000), "digest": sha(b"x" * 2000)}))
-    assert "is no qcow2 disk" in refuse(cache, caught.value)
+        get(write(pinned={"url": url, "digest": sha(b"x" * 2000)}))
+    assert refuse(cache, caught.value) == f"toy-1/x86_64: {url}: it is no qcow2 disk"
 
 
 def _fetch_in_another_process(upstream: Upstream, cache: Path) -> str:

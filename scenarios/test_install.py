@@ -273,7 +273,9 @@ def test_packages(guest: Guest, decide: Decider, distro: Distro) -> None:
         if facts.binary("fuse-overlayfs"):
             installing.hide(guest.root, "fuse-overlayfs")
         started = attempt.begin(guest)
-        decide("P7.storage", started.outcome, started.evidence)
+        named = engine.rootless(guest)("info", "--format", "{{.Driver}}", check=False)
+        driver = named.stdout.strip() if started.outcome == "starts" else started.outcome
+        decide("P7.storage", driver, f"{started.evidence}\n{named.transcript}")
     else:
         decide.not_applicable("P7.storage", predict("P7.storage", facts).because)
     decide("D18", "unsupported" if facts.arch == "s390x" else "supported", facts.arch)

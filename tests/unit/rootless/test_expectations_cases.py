@@ -284,7 +284,11 @@ HELPERS: tuple[Case, ...] = (
     ("P4", "photon_4", {"engine": "20.10.13"}, True),  # promised, so an old one violates it
     ("P7", "photon_4", {}, "satisfied"),
     ("P7", "photon_4", {"ip_tables-module": "available"}, "missing: ip_tables"),
-    ("P7.storage", "photon_4", {}, "starts"),
+    ("P7.storage", "photon_4", {}, "vfs"),
+    ("P7.storage", "photon_4", {"driver-directories": "fuse-overlayfs"}, "vfs"),
+    ("P7.storage", "photon_4", {"overlay-in-userns": "yes"}, "overlay2"),
+    ("P7.storage", "photon_4", {"newuidmap": "missing"}, "fails: newuidmap"),
+    ("P7.storage", "debian_12", {}, NA),
     ("M10", "centos_7", {}, "shadow-utils"),
     ("P6", "debian_12", {}, True),
     ("P6", "debian_12", {"subordinate-gids": "65535"}, False),

@@ -42,6 +42,7 @@ def debian_12() -> Facts:
         systemd=252,
         cgroup="v2",
         delegated=("cpu", "memory", "pids"),
+        slice_controllers=("cpu", "memory", "pids"),
         user="tester",
         uid=1000,
         groups=("tester",),

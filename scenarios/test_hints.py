@@ -1,4 +1,4 @@
-"""What the hints do for good: after a reboot, and after a new login."""
+"""What the hints do for good: after a reboot."""
 
 from __future__ import annotations
 
@@ -6,12 +6,8 @@ import pytest
 
 from harness.distros.base import Distro
 from harness.guest.guest import Guest
-from harness.guest.session import CommandTimeout, Result
-from harness.rootless import engine
-from harness.rootless.engine import Docker
-from harness.rootless.expectations import cgroup, lasting, predict
-from harness.rootless.inducing import induce, log_in_again
-from harness.rootless.traits import trait
+from harness.guest.session import Result
+from harness.rootless.expectations import lasting, predict
 from harness.session.decide import Decider
 
 # knob, the value a distro would set at boot, and where: before the hint's own file, but for
@@ -132,39 +128,3 @@ def test_own_hint_lasting(guest: Guest, distro: Distro, decide: Decider) -> None
 def test_passing(guest: Guest, distro: Distro, decide: Decider) -> None:
     """A hint that is only echoed into /proc is gone after a reboot."""
     after_reboot(guest, distro, decide, PASSING)
-
-
-@pytest.mark.cgroup
-@pytest.mark.claims("P17.cpus_undelegated", "P17.cpus_delegated")
-def test_delegation(guest: Guest, docker: Docker, distro: Distro, decide: Decider) -> None:
-    """--cpus is an error without the controller; the hint and a new login put it in force."""
-    if not predict("P17.cpus_delegated", guest.facts).applies:
-        decide("P17.cpus_undelegated", None)
-        decide("P17.cpus_delegated", None)
-        return
-    induced = induce(guest, "delegated-controllers", lasting.FEWER)
-    decide("P17.cpus_undelegated", *with_cpus(guest, str(induced)))
-
-    said = cure(guest, distro, "delegate")
-    log_in_again(guest)
-    has = trait("delegated-controllers").probe(guest.probe())
-    decide("P17.cpus_delegated", *with_cpus(guest, f"{said}\ndelegated: {has}"))
-
-
-def with_cpus(guest: Guest, said: str) -> tuple[str, str]:
-    """What becomes of --cpus under the daemon that the new login's manager started."""
-    docker = engine.rootless(guest)
-    try:
-        guest.wait_until(docker.answers, "the daemon after a new login", engine.START_SECONDS)
-    except CommandTimeout as error:
-        if not engine.hopeless(guest, error):
-            raise
-        return "no daemon after a new login", f"{said}\n{error}"
-    name, wanted = cgroup.FILES["cpu"]
-    result = docker.run(
-        cgroup.FLAGS["cpu"], "busybox", "cat", f"/sys/fs/cgroup/{name}", check=False
-    )
-    evidence = f"{said}\n{result.transcript}"
-    if not result.ok:
-        return cgroup.refusal(result.stderr), evidence
-    return ("enforced" if result.stdout.strip() == wanted else "ignored"), evidence

@@ -176,10 +176,11 @@ def through_su(guest: Guest, *argv: str, timeout: float | None = None) -> Result
     )
 
 
-@pytest.mark.claims("D8.no_session", "D8.no_session_check", "M25.no_session",
+@pytest.mark.claims("D8.no_session", "D8.no_session_check", "D8.start_command", "M25.no_session",
                     "P14.no_session")  # fmt: skip
 def test_no_session(guest: Guest, decide: Decider) -> None:
-    """Without a session `install` leaves starting to the user; containers then need no systemd."""
+    """Without a session `install` says how the user is to start the daemon; containers then need
+    no systemd."""
     session = through_su(guest, "systemctl", "--user", "show-environment")
     if session.ok:
         for key in decide.undecided():
@@ -190,15 +191,16 @@ def test_no_session(guest: Guest, decide: Decider) -> None:
     installed = through_su(guest, guest.facts.setuptool, "install", timeout=60)
     result: ToolResult = setuptool.plain(installed)
     decide("D8.no_session", installing.outcome(guest, result), result.transcript)
+    command = installing.start_command(result)
+    decide("D8.start_command", command or "none", result.transcript)
 
     directory = installing.exports(result).get("XDG_RUNTIME_DIR", "")
-    if not directory:
-        raise GuestRefusal("`install` does not say what XDG_RUNTIME_DIR to export",
-                           detail=result.transcript)  # fmt: skip
+    if not directory or not command:
+        missing = "how to start the daemon" if directory else "what XDG_RUNTIME_DIR to export"
+        raise GuestRefusal(f"`install` does not say {missing}", detail=result.transcript)
     started = through_su(
         guest, "env", f"XDG_RUNTIME_DIR={directory}", "sh", "-c",
-        "PATH=/usr/bin:/sbin:/usr/sbin:$PATH setsid dockerd-rootless.sh "
-        f"> {engine.MANUAL_LOG} 2>&1 < /dev/null & sleep 0.2",
+        f"setsid sh -c {shlex.quote(command)} > {engine.MANUAL_LOG} 2>&1 < /dev/null & sleep 0.2",
     )  # fmt: skip
     if not started.ok:
         raise CommandFailed(started)
@@ -271,7 +273,9 @@ def test_packages(guest: Guest, decide: Decider, distro: Distro) -> None:
         if facts.binary("fuse-overlayfs"):
             installing.hide(guest.root, "fuse-overlayfs")
         started = attempt.begin(guest)
-        decide("P7.storage", started.outcome, started.evidence)
+        named = engine.rootless(guest)("info", "--format", "{{.Driver}}", check=False)
+        driver = named.stdout.strip() if started.outcome == "starts" else started.outcome
+        decide("P7.storage", driver, f"{started.evidence}\n{named.transcript}")
     else:
         decide.not_applicable("P7.storage", predict("P7.storage", facts).because)
     decide("D18", "unsupported" if facts.arch == "s390x" else "supported", facts.arch)

@@ -171,8 +171,8 @@ def whose_let_in(guest: Guest) -> tuple[str, str]:
     return seen, f"{again}\n{hole.transcript}\n{evidence}"
 
 
-@pytest.mark.claims("P15.udp", "P15.tcp6", "P15.elsewhere", "P15.source", "P15.udp_low_port",
-                    "P15.host_ip", "P15.removed")  # fmt: skip
+@pytest.mark.claims("P15.udp", "P15.tcp6", "P15.udp6", "P15.elsewhere", "P15.source",
+                    "P15.udp_low_port", "P15.host_ip", "P15.removed")  # fmt: skip
 def test_protocols(guest: Guest, docker: Docker, decide: Decider) -> None:
     """UDP is served as TCP is, IPv6 as IPv4, other machines as this one unless one address alone
     is published, and the container does not see who asks; all of it ends with the container."""
@@ -183,9 +183,10 @@ def test_protocols(guest: Guest, docker: Docker, decide: Decider) -> None:
     started = serve(guest, docker)
     answer = ask(guest.user, UDP, "127.0.0.1")
     decide("P15.udp", word(started, answer), f"{started.stderr}\n{answer.transcript}")
-    answer = ask(guest.user, TCP, "::1")
-    listening = guest.user.sh("ss -lnt 2>&1", check=False)
-    decide("P15.tcp6", word(started, answer), f"{listening.transcript}\n{answer.transcript}")
+    listening = guest.user.sh("ss -lntu 2>&1", check=False)
+    for key, port in (("P15.tcp6", TCP), ("P15.udp6", UDP)):
+        answer = ask(guest.user, port, "::1")
+        decide(key, word(started, answer), f"{listening.transcript}\n{answer.transcript}")
     cable.lay(guest)
     seen, evidence = whose(guest)
     if seen == NO_ANSWER:

@@ -75,6 +75,7 @@ class Facts:
     existing_driver_dirs: tuple[str, ...] = ()  # storage driver directories in the data root
     daemon_json: Mapping[str, Any] = field(default_factory=dict)  # ~/.config/docker/daemon.json
     ipv6: bool = True  # the loopback device has ::1
+    slice_controllers: tuple[str, ...] = ()  # of user-UID.slice (v2), where dockerd looks
 
     @property
     def subuid_count(self) -> int:
@@ -106,8 +107,8 @@ class Facts:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Facts:
         fields = dict(data)
-        for name in ("delegated", "groups", "lsms", "existing_driver_dirs"):
-            fields[name] = tuple(fields[name])
+        for name in ("delegated", "groups", "lsms", "existing_driver_dirs", "slice_controllers"):
+            fields[name] = tuple(fields.get(name, ()))
         for name in ("modules", "modules_blocked"):
             fields[name] = frozenset(fields[name])
         for name in ("subuid", "subgid"):

@@ -42,6 +42,7 @@ def facts(user: str, login: Mapping[str, Any], root: Mapping[str, Any]) -> Facts
         systemd=_number(commands.good("systemctl")) if root["systemd_running"] else 0,
         cgroup="v2" if on_v2 else "hybrid" if root["cgroup_hybrid"] else "v1",
         delegated=tuple((root["controllers"] or "").split()) if on_v2 else (),
+        slice_controllers=tuple((root["slice_controllers"] or "").split()) if on_v2 else (),
         user=user,
         uid=login["uid"],
         groups=tuple(login["groups"]),

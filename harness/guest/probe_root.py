@@ -152,7 +152,7 @@ def main() -> None:
 
     kernel = os.uname()
     uid = login["uid"]
-    user_slice = f"/sys/fs/cgroup/user.slice/user-{uid}.slice/user@{uid}.service/"
+    user_slice = f"/sys/fs/cgroup/user.slice/user-{uid}.slice/"
     daemon_json = read(os.path.join(login["config_home"], "docker/daemon.json"))
     setuptool_on_path = find(SETUPTOOL, user_path)
     setuptool = setuptool_on_path or find(SETUPTOOL, [*SETUPTOOL_DIRS, login["home"] + "/bin"])
@@ -169,7 +169,8 @@ def main() -> None:
         "if_inet6": read("/proc/net/if_inet6"),
         "selinux": os.path.exists("/sys/fs/selinux/enforce"),
         "apparmor": read("/sys/module/apparmor/parameters/enabled"),
-        "controllers": read(user_slice + "cgroup.controllers"),
+        "controllers": read(user_slice + f"user@{uid}.service/cgroup.controllers"),
+        "slice_controllers": read(user_slice + "cgroup.controllers"),
         "cgroup_v2": os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
         "cgroup_hybrid": os.path.exists("/sys/fs/cgroup/unified/cgroup.procs"),
         "systemd_running": os.path.isdir("/run/systemd/system"),

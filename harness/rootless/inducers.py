@@ -10,6 +10,7 @@ from harness.errors import GuestRefusal
 from harness.guest.guest import CMDLINE_FILE, Guest
 from harness.rootless import installing, setuptool
 from harness.rootless.traits import trait
+from harness.rootless.traits.system import LIMIT_CONTROLLERS
 
 SBIN = "PATH=$PATH:/usr/sbin:/sbin; "
 
@@ -152,12 +153,34 @@ def _controllers(guest: Guest, value: str) -> str:
     if guest.facts.cgroup != "v2":
         raise CannotInduce(f"nothing is delegated with cgroup {guest.facts.cgroup}")
     wanted = "" if value == "none" else value
-    return _do(
+    # systemd's accounting gives these to every unit, delegated or not.
+    refused = [name for name in ("memory", "pids") if name not in wanted.split()]
+    said = _refuse(guest, f"user-{guest.facts.uid}.slice", refused)
+    return said + _do(
         guest,
         'd=/etc/systemd/system/user@.service.d; mkdir -p $d; '
         'printf "[Service]\\nDelegate=\\nDelegate=%s\\n" "$1" > $d/delegate.conf; '
         'systemctl daemon-reload', wanted,
     )  # fmt: skip
+
+
+def _refuse(guest: Guest, unit: str, controllers: list[str]) -> str:
+    """Have systemd give what is in the slice *unit* none of these *controllers*."""
+    return _do(
+        guest,
+        'd="/etc/systemd/system/$1.d"; mkdir -p "$d"; '
+        'printf "[Slice]\\nDisableControllers=%s\\n" "$2" > "$d/controllers.conf"',
+        unit, " ".join(controllers),
+    )  # fmt: skip
+
+
+def _slice_controllers(guest: Guest, value: str) -> str:
+    if guest.facts.cgroup != "v2":
+        raise CannotInduce(f"no slice has controllers with cgroup {guest.facts.cgroup}")
+    refused = [name for name in LIMIT_CONTROLLERS if name not in value.split()]
+    said = _refuse(guest, "user.slice", refused)
+    # What a manager has given to its own units cannot be taken from the slice above it.
+    return said + _do(guest, 'systemctl daemon-reload && systemctl stop "user@*.service"')
 
 
 def _linger(guest: Guest, value: str) -> str:
@@ -248,6 +271,7 @@ INDUCERS: dict[str, Inducer] = {
     "rootlesskit-capabilities": Inducer(_rootlesskit_capabilities),
     "user-session": Inducer(_user_session, ("yes", "no"), relogin=True),
     "delegated-controllers": Inducer(_controllers, relogin=True),
+    "slice-controllers": Inducer(_slice_controllers, relogin=True),
     "linger": Inducer(_linger, ("yes", "no")),
     "fuse-device": Inducer(_fuse_device, ("yes", "no")),
     "cgroup": Inducer(_cgroup, ("v2", "hybrid", "v1")),

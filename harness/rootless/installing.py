@@ -96,6 +96,12 @@ def exports(result: ToolResult) -> dict[str, str]:
     return dict(found)
 
 
+def start_command(result: ToolResult) -> str:
+    """The line that `install` prints to start the daemon by hand; empty for none."""
+    _, _, rest = result.stdout.partition(f"{setuptool.BY_HAND}\n")
+    return next((line.strip() for line in rest.splitlines() if line), "")
+
+
 def without_runtime_directory(guest: Guest) -> tuple[str, ...]:
     """`env` and its words in front of a command of a session that has no XDG_RUNTIME_DIR, and from
     which the user's systemd, if there is one, is reached."""

@@ -65,10 +65,11 @@ def run_scenarios(tmp_path: Path) -> Callable[..., Outcome]:
 
     def run(*arguments: str, cell: str = CELL.id) -> Outcome:
         directory = tmp_path / "run"
+        source = "twin" if cell.endswith("+twin") else "built"
         result = subprocess.run(
             [
                 sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--run-dir",
-                str(directory), "--cell", cell, "--image-source", "built", *arguments,
+                str(directory), "--cell", cell, "--image-source", source, *arguments,
             ],
             cwd=ROOT, capture_output=True, text=True, check=False,
         )  # fmt: skip

@@ -29,7 +29,8 @@ STEPS = [
     ("rootlesskit-capabilities", "cap_net_bind_service"), ("rootlesskit-capabilities", "none"),
     ("linger", "yes"), ("fuse-device", "no"), ("setup-tool", "off PATH"), ("setup-tool", "on PATH"),
     ("user-groups", "docker"), ("user-groups", "none"),
-    ("delegated-controllers", "memory pids"), ("user-session", "no"), ("user-session", "yes"),
+    ("delegated-controllers", "memory pids"), ("delegated-controllers", "memory"),
+    ("slice-controllers", "memory"), ("user-session", "no"), ("user-session", "yes"),
     ("cgroup", "v1"), ("cgroup", "hybrid"), ("cgroup", "v2"),
 ]  # fmt: skip
 

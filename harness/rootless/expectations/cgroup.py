@@ -27,12 +27,23 @@ FILES_V1 = {
 ASPECTS = {"memory": "memory", "cpu": "cpus", "pids": "pids"}
 LIMITS = f"{PHOTON}, 'Limitations'; {MANUAL}, 'Limiting resources'"
 
-# What `docker run` says where a limit's controller is not the user's (dockerd, runc 1.2 and newer),
-# where nobody gives the container a scope (runc 1.0.0-rc93 and 1.1: what follows differs with what
-# systemd or the bus said), and what `docker top` says where the container has no cgroup.
-NOT_DELEGATED = r"NanoCPUs can not be set|/cpu\.max: no such file or directory"
+# What `docker run` says where a limit's controller is not the user's (dockerd; runc, which before
+# engine 20.10.8 is to limit swap as well, and does so first), where nobody gives the container a
+# scope (runc 1.0.0-rc93 and 1.1: what follows differs with what systemd or the bus said), and what
+# `docker top` says where the container has no cgroup.
+NOT_DELEGATED = (
+    r"NanoCPUs can not be set|/(cpu|memory(\.swap)?|pids)\.max: no such file or directory"
+)
 NO_SCOPE = r"(unable to apply|applying) cgroup configuration"
 NO_CGROUP = r"(getting|unable to get) all container pids"
+
+
+# What it says where the controller is not in the user's slice, where dockerd looks for it.
+_UNSUPPORTED = "Your kernel does not support {} capabilities or the cgroup is not mounted. {}"
+DISCARDED = {
+    "memory": _UNSUPPORTED.format("memory limit", "Limitation discarded."),
+    "pids": _UNSUPPORTED.format("PIDs limit", "PIDs limit discarded."),
+}
 
 
 def refusal(stderr: str) -> str:
@@ -48,11 +59,12 @@ def top_failure(stderr: str) -> str:
     return "fails" if re.search(NO_CGROUP, stderr) else OTHERWISE
 
 
-def _because(facts: Facts) -> str:
+def because(facts: Facts) -> str:
     return (
         f"cgroup {facts.cgroup}, systemd {facts.systemd}, cgroup driver "
         f"{cgroup_driver(facts) or 'refused'}, delegated "
-        f"{' '.join(facts.delegated) or 'nothing'}, user session "
+        f"{' '.join(facts.delegated) or 'nothing'} of the slice's "
+        f"{' '.join(facts.slice_controllers) or 'nothing'}, user session "
         f"{'yes' if facts.user_session else 'no'}, engine {facts.engine}"
     )
 
@@ -62,12 +74,12 @@ def _limit_rules(controller: str) -> None:
     name, text = FILES[controller]
 
     def effect(facts: Facts) -> Prediction:
-        return Prediction(limit(facts, controller), _because(facts))
+        return Prediction(limit(facts, controller), because(facts))
 
     def content(facts: Facts) -> Prediction:
         found = limit(facts, controller)
         values = {"enforced": text, "ignored": "unlimited"}
-        return Prediction(values.get(found, found), _because(facts))
+        return Prediction(values.get(found, found), because(facts))
 
     effect.__doc__ = (
         f"A container with {FLAGS[controller]} that tries to exceed it: ``enforced``, "
@@ -92,7 +104,7 @@ def cgroup_version(facts: Facts) -> Prediction:
     """`docker info --format {{.CgroupVersion}}`, as text."""
     if not cgroup_driver_reported(facts):
         return not_applicable(f"engine {facts.engine} does not report a cgroup version")
-    return Prediction("2" if facts.cgroup == "v2" else "1", _because(facts))
+    return Prediction("2" if facts.cgroup == "v2" else "1", because(facts))
 
 
 def cgroup_driver_reported(facts: Facts) -> bool:
@@ -104,15 +116,15 @@ def cgroup_driver_reported(facts: Facts) -> bool:
 def ignored(facts: Facts) -> Prediction:
     """`docker run` with all of FLAGS: ``ignored`` if it exits 0 and no limit is in effect."""
     if cgroup_driver(facts) != "none":
-        return not_applicable(f"the cgroup driver is not none: {_because(facts)}")
-    return Prediction("ignored", _because(facts))
+        return not_applicable(f"the cgroup driver is not none: {because(facts)}")
+    return Prediction("ignored", because(facts))
 
 
 @rule("M25", source=f"{MOBY}, 'Daemon'")
 @needs_daemon
 def driver(facts: Facts) -> Prediction:
     """`docker info --format {{.CgroupDriver}}`."""
-    return Prediction(cgroup_driver(facts), _because(facts))
+    return Prediction(cgroup_driver(facts), because(facts))
 
 
 @rule("M25.systemd_setting", source=f"{MANUAL}, 'Limiting resources'")
@@ -122,7 +134,7 @@ def systemd_setting(facts: Facts) -> Prediction:
     if facts.engine_version < (20, 10):
         return not_applicable(f"engine {facts.engine} has no cgroup support in rootless mode")
     possible = facts.cgroup == "v2" and facts.systemd > 0
-    return Prediction("starts" if possible else "refused", _because(facts))
+    return Prediction("starts" if possible else "refused", because(facts))
 
 
 @rule("M25.cgroupfs_setting", source=f"{MANUAL}, 'Limiting resources'")
@@ -135,7 +147,7 @@ def cgroupfs_setting(facts: Facts) -> Prediction:
     if trait("cgroup-driver-setting").probe(facts) != "unset":
         return not_applicable("daemon.json has a cgroup driver: the daemon wants only one")
     return Prediction(cgroup_driver(assume(facts, {"cgroup-driver-setting": "cgroupfs"})),
-                      _because(facts))
+                      because(facts))
 
 
 @rule("M12", source=f"{MOBY}, 'Restrictions'")
@@ -144,7 +156,7 @@ def cgroups(facts: Facts) -> Prediction:
     """``supported`` if the container has a cgroup of its own below the user's manager
     (`/proc/PID/cgroup` of its init names the container), else ``unsupported``."""
     supported = cgroup_driver(facts) == "systemd"
-    return Prediction("supported" if supported else "unsupported", _because(facts))
+    return Prediction("supported" if supported else "unsupported", because(facts))
 
 
 @rule("M12.top", source=f"{MOBY}, 'Restrictions'")
@@ -153,7 +165,7 @@ def top(facts: Facts) -> Prediction:
     """`docker top CONTAINER`: ``works`` if it exits 0 and lists the process, ``fails`` if it finds
     no cgroup (NO_CGROUP)."""
     works = cgroup_driver(facts) == "systemd"
-    return Prediction("works" if works else "fails", _because(facts))
+    return Prediction("works" if works else "fails", because(facts))
 
 
 @rule("M25.no_session", source=f"{MOBY}, 'Client'")
@@ -162,4 +174,4 @@ def no_session(facts: Facts) -> Prediction:
     """`docker info --format {{.CgroupDriver}}` of a daemon that was started without a systemd
     user session (through `su -`): the same as with one, as nobody looks."""
     changed = assume(facts, {"user-session": "no"})
-    return Prediction(cgroup_driver(changed), _because(changed))
+    return Prediction(cgroup_driver(changed), because(changed))

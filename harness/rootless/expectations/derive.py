@@ -99,7 +99,8 @@ def limit(facts: Facts, controller: str) -> str:
         return "no container"  # nobody to ask for a scope
     if controller in facts.delegated:
         return "enforced"
-    return "error" if controller == "cpu" else "ignored"
+    # Of what is not in the user's slice dockerd warns; what is there and goes no further fails.
+    return "error" if controller == "cpu" or controller in facts.slice_controllers else "ignored"
 
 
 def network_driver(facts: Facts) -> str:

@@ -48,9 +48,20 @@ def udp_low_port(facts: Facts) -> Prediction:
 @needs_containers
 def tcp6(facts: Facts) -> Prediction:
     """A server published with `-p 8080:80`, asked on [::1]: ``answers`` or ``no answer``."""
+    return _on_ipv6(facts, 8080)
+
+
+@rule("P15.udp6", source=USAGE)
+@needs_containers
+def udp6(facts: Facts) -> Prediction:
+    """The same of a server on UDP, published with `-p 5353:80/udp`."""
+    return _on_ipv6(facts, 5353)
+
+
+def _on_ipv6(facts: Facts, port: int) -> Prediction:
     if not facts.ipv6:
         return not_applicable("the machine has no ::1")
-    if not may_bind(facts, 8080):
+    if not may_bind(facts, port):
         return Prediction("refused", _because(facts))
     return Prediction("answers" if engine_at_least(facts, "20.10.6") else "no answer",
                       _because(facts))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from harness.guest.facts import Facts
 from harness.rootless.expectations import requirements
+from harness.rootless.expectations.derive import storage_driver
 from harness.rootless.expectations.model import Prediction, not_applicable, rule
 from harness.rootless.expectations.packaging import own_packages
 from harness.rootless.expectations.sources import MANUAL, MOBY, PHOTON
@@ -134,8 +133,12 @@ def prerequisites(facts: Facts) -> Prediction:
 @rule("P7.storage", source=f"{PHOTON}, 'Prerequisites'")
 @needs_engine
 def without_fuse_overlayfs(facts: Facts) -> Prediction:
-    """Starting with only the documented packages, of which fuse-overlayfs is none."""
+    """The storage driver that `docker info` names with only the documented packages, of which
+    fuse-overlayfs is none, or how the start fails."""
     if found := _photon(facts):
         return found
-    changed = assume(facts, {"fuse-overlayfs": "missing"})
-    return Prediction(start(replace(changed, existing_driver_dirs=())), "no fuse-overlayfs")
+    changed = assume(facts, {"fuse-overlayfs": "missing", "driver-directories": "none"})
+    overlay = "mounts" if changed.overlay_in_userns else "does not mount"
+    outcome = start(changed)
+    return Prediction(storage_driver(changed) if outcome == "starts" else outcome,
+                      f"no fuse-overlayfs, and overlay {overlay} in a user namespace")

@@ -1,17 +1,24 @@
-"""What is left of a hint after a reboot, and of the hint that delegates controllers."""
+"""What is left of a hint after a reboot, and of limits with and without the hint that delegates
+their controllers."""
 
 from __future__ import annotations
 
 from harness.guest.facts import Facts
+from harness.rootless.expectations import cgroup
 from harness.rootless.expectations.cgroup import LIMITS
-from harness.rootless.expectations.derive import limit
+from harness.rootless.expectations.derive import cgroup_driver, limit
 from harness.rootless.expectations.model import Prediction, not_applicable, rule
 from harness.rootless.expectations.sources import MANUAL, MOBY
 from harness.rootless.expectations.start import needs_containers
-from harness.rootless.traits import assume
+from harness.rootless.traits import assume, trait
 
 LASTS, GONE = "lasts", "gone"
 FEWER, ALL = "memory pids", "cpu cpuset io memory pids"
+# Aspect → the trait that is to lose what limits memory and processes.
+UNDELEGATED = {"undelegated": "delegated-controllers", "discarded": "slice-controllers"}
+WARNED = "ignored, warned"
+# The newest systemd whose managers were seen to start without these (252); on forky one did not.
+TRIED_SYSTEMD = 252
 
 
 def _lasting(key: str, knob: str, value: str, source: str, where: str) -> None:
@@ -66,3 +73,32 @@ def undelegated(facts: Facts) -> Prediction:
 def delegated(facts: Facts) -> Prediction:
     """--cpus after the manual's hint and a new login: ``enforced``."""
     return _with(facts, ALL)
+
+
+def fewer(facts: Facts, name: str) -> str:
+    """The value of the trait *name* of controllers without memory and pids."""
+    has = trait(name).probe(facts).split()
+    return " ".join(one for one in has if one not in cgroup.DISCARDED) or "none"
+
+
+def _undelegated(controller: str, aspect: str, name: str) -> None:
+    def predict(facts: Facts) -> Prediction:
+        if cgroup_driver(facts) != "systemd":
+            return not_applicable(f"no slice is looked at: {cgroup.because(facts)}")
+        if facts.systemd > TRIED_SYSTEMD:
+            return not_applicable(f"systemd {facts.systemd}: not seen without these controllers")
+        changed = assume(facts, {name: fewer(facts, name)})
+        found = limit(changed, controller)
+        value = WARNED if found == "ignored" else found
+        return Prediction(value, cgroup.because(changed))
+
+    predict.__doc__ = (
+        f"{cgroup.FLAGS[controller]} where the {name} are those of the machine without memory and "
+        f"pids: ``error``, or ``{WARNED}`` with the words of cgroup.DISCARDED."
+    )
+    rule(f"P17.{controller}_{aspect}", source=LIMITS)(needs_containers(predict))
+
+
+for _controller in cgroup.DISCARDED:
+    for _aspect, _name in UNDELEGATED.items():
+        _undelegated(_controller, _aspect, _name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 from harness.guest.facts import Facts
 from harness.results.model import Value
 from harness.rootless.expectations import requirements
@@ -170,6 +172,18 @@ _induced("no_session", "without a systemd user session (through `su`)",
 def check_without_session(facts: Facts) -> Prediction:
     """`check` without a systemd user session (through `su`), in the words of requirements.py."""
     return _check(assume(facts, SU))
+
+
+@rule("D8.start_command", source=INSTALL)
+@needs_tool
+def start_command(facts: Facts) -> Prediction:
+    """The line that `install` then prints, which is to start the daemon by hand."""
+    said, script = requirements.install(assume(facts, SU)), facts.binary("dockerd-rootless.sh")
+    if said != "systemd not detected" or script is None:
+        return not_applicable(f"install says: {said}")
+    directory = PurePosixPath(script.path).parent
+    return Prediction(f"PATH={directory}:/sbin:/usr/sbin:$PATH dockerd-rootless.sh",
+                      f"the script is {script.path} (setup tool of engine {facts.engine})")
 
 
 _induced("no_runtime_directory", "in a session whose XDG_RUNTIME_DIR is unset",

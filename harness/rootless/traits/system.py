@@ -62,12 +62,30 @@ def _module(name: str) -> None:
 
 
 def _change_cgroup(facts: Facts, value: str) -> Facts:
-    return replace(facts, cgroup=value, delegated=facts.delegated if value == "v2" else ())
+    if value == "v2":
+        return replace(facts, cgroup=value)
+    return replace(facts, cgroup=value, delegated=(), slice_controllers=())
+
+
+def _limiting(controllers: tuple[str, ...]) -> list[str]:
+    return [name for name in controllers if name in LIMIT_CONTROLLERS]
+
+
+def _with_limiting(controllers: tuple[str, ...], wanted: list[str]) -> tuple[str, ...]:
+    return (*(name for name in controllers if name not in LIMIT_CONTROLLERS), *wanted)
 
 
 def _change_delegated(facts: Facts, value: list[str]) -> Facts:
-    others = [name for name in facts.delegated if name not in LIMIT_CONTROLLERS]
-    return replace(facts, delegated=(*others, *value))
+    """A manager has what its slice has, or less."""
+    added = [name for name in value if name not in facts.slice_controllers]
+    return replace(facts, delegated=_with_limiting(facts.delegated, value),
+                   slice_controllers=(*facts.slice_controllers, *added))  # fmt: skip
+
+
+def _change_slice(facts: Facts, value: list[str]) -> Facts:
+    kept = [name for name in _limiting(facts.delegated) if name in value]
+    return replace(facts, delegated=_with_limiting(facts.delegated, kept),
+                   slice_controllers=_with_limiting(facts.slice_controllers, value))  # fmt: skip
 
 
 def _security_module(facts: Facts) -> str:
@@ -111,10 +129,18 @@ add("cgroup", "the cgroup hierarchy", lambda f: f.cgroup, _change_cgroup, "v2", 
 add_words(
     "delegated-controllers",
     "the cgroup controllers that the user's manager was given",
-    lambda f: [name for name in f.delegated if name in LIMIT_CONTROLLERS],
+    lambda f: _limiting(f.delegated),
     _change_delegated,
     "cpu memory pids",
     "memory pids",
+)
+add_words(
+    "slice-controllers",
+    "the cgroup controllers of the user's slice, where dockerd looks",
+    lambda f: _limiting(f.slice_controllers),
+    _change_slice,
+    "cpu memory pids",
+    "cpu",
 )
 for _name in MODULES:
     _module(_name)

@@ -92,6 +92,7 @@ def run_script(session: Canned, text: str) -> Any:
 def test_debian_12_as_recorded(raw: Any) -> None:
     facts = read(raw)
     assert (facts.systemd, facts.cgroup, facts.delegated) == (252, "v2", ("cpu", "memory", "pids"))
+    assert facts.slice_controllers == ("cpu", "memory", "pids")
     assert (facts.engine, facts.rootlesskit, facts.slirp4netns) == (
         "20.10.24+dfsg1",
         "1.1.0",
@@ -136,7 +137,7 @@ def test_a_guest_that_lacks_everything(raw: Any) -> None:
     root = raw["root"]
     for name in ("os_release", "subuid", "subgid", "modules", "modules_builtin", "lsm"):
         root[name] = None
-    for name in ("apparmor", "controllers", "daemon_json", "if_inet6"):
+    for name in ("apparmor", "controllers", "slice_controllers", "daemon_json", "if_inet6"):
         root[name] = None
     root.update(cgroup_v2=False, systemd_running=False, commands={}, spellings={}, modules_sys=[])
     root["binaries"] = dict.fromkeys(root["binaries"])

@@ -23,7 +23,7 @@ PACKAGES = {
 
 def _binaries() -> dict[str, Binary | None]:
     binaries: dict[str, Binary | None] = {}
-    for name in ENGINE_BINARIES:
+    for name in (*ENGINE_BINARIES, "dockerd-rootless.sh"):
         binaries[name] = Binary(f"/usr/bin/{name}", 0, 0o755)
     for name in ("newuidmap", "newgidmap"):
         binaries[name] = Binary(f"/usr/bin/{name}", 0, 0o4755, package="uidmap")
@@ -42,6 +42,7 @@ def debian_12() -> Facts:
         systemd=252,
         cgroup="v2",
         delegated=("cpu", "memory", "pids"),
+        slice_controllers=("cpu", "memory", "pids"),
         user="tester",
         uid=1000,
         groups=("tester",),

@@ -92,6 +92,17 @@ def test_words_of_install(stdout: str, words: str) -> None:
     assert installing.words_of_install(said(0, stdout)) == words
 
 
+def test_the_start_command_is_the_line_after_what_announces_it() -> None:
+    told = (
+        "[INFO] systemd not detected, dockerd-rootless.sh needs to be started manually:\n\n"
+        "PATH=/usr/bin:/sbin:/usr/sbin:$PATH dockerd-rootless.sh \n\n"
+        "[INFO] Creating CLI context"
+    )
+    line = "PATH=/usr/bin:/sbin:/usr/sbin:$PATH dockerd-rootless.sh"
+    assert installing.start_command(said(0, told)) == line
+    assert installing.start_command(said(0, "[INFO] Creating CLI context\n")) == ""
+
+
 @pytest.mark.parametrize(("exit_status", "strange"), [(1, ""), (3, ", exit 3")])
 def test_words_of_an_install_whose_daemon_does_not_start(exit_status: int, strange: str) -> None:
     told = said(exit_status, "[INFO] starting systemd service docker.service\n")

@@ -354,6 +354,19 @@ NO_CONTROLLER = (
     "failed: runc create failed: unable to start container process: error during container init: "
     "error setting cgroup config for procHooks process: openat2 "
     "/sys/fs/cgroup/user.slice/docker-1c66670faaca.scope/cpu.max: no such file or directory",
+    *(
+        "docker: Error response from daemon: failed to create shim "
+        "task: OCI runtime create failed: runc create failed: unable to start container process: "
+        "error during container init: error setting cgroup config for procHooks process: openat2 "
+        "/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/user.slice/"
+        f"docker-bf090893779a.scope/{name}: no such file or directory: unknown."
+        for name in ("memory.max", "pids.max")
+    ),
+    "docker: Error response from daemon: OCI runtime create failed: container_linux.go:377: "
+    "starting container process caused: process_linux.go:495: container init caused: "
+    "process_linux.go:458: setting cgroup config for procHooks process caused: openat2 "
+    "/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/user.slice/"
+    "docker-263850a9d9e2.scope/memory.swap.max: no such file or directory: unknown.",
 )
 # of 20.10.24, and of 20.10.5
 NO_SCOPE = (

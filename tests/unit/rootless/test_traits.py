@@ -39,7 +39,8 @@ def test_what_was_assumed_is_probed(name: str, value: str, machine: Facts) -> No
 )
 def test_assuming_changes_no_unrelated_trait(name: str, value: str, debian_12: Facts) -> None:
     related = {
-        "cgroup": {"delegated-controllers"},
+        "cgroup": {"delegated-controllers", "slice-controllers"},
+        "slice-controllers": {"delegated-controllers"},
         "rootlesskit": {"rootlesskit-capabilities"},
         "privileged-binaries": {"rootlesskit"},
         "tun": {"tun-module"},

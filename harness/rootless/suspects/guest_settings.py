@@ -64,11 +64,11 @@ KINDS = {stat.S_IFDIR: "directory", stat.S_IFSOCK: "socket", stat.S_IFLNK: "link
 # What no package brought is remarkable here.
 UNOWNED = (
     "/etc/sysctl.d/", "/etc/modprobe.d/", "/usr/lib/sysctl.d/", "/etc/ld.so.conf.d/",
-    "/usr/lib/systemd/", "/usr/lib/modprobe.d/",
+    "/usr/lib/systemd/", "/lib/systemd/", "/usr/lib/modprobe.d/", "/lib/modprobe.d/",
     "/usr/lib/modules-load.d/", "/etc/tmpfiles.d/", "/usr/lib/tmpfiles.d/",
     "/usr/lib/environment.d/", "/usr/local/lib/",
 )  # fmt: skip
-OVERRIDE = re.compile(r"(?!/usr/lib/).*/systemd/.*(user|docker).*[.]d/")
+OVERRIDE = re.compile(r"(?!(/usr)?/lib/).*/systemd/.*(user|docker).*[.]d/")
 # A line in one of these is remarkable wherever the file came from.
 USUALLY_EMPTY = {"/etc/ld.so.preload", "/etc/environment", "/etc/sysctl.conf"}
 VARIABLE = re.compile(r"^(DOCKER|DOCKERD|ROOTLESSKIT|CONTAINERD|XDG_|LD_|PATH$|.*_proxy$)", re.I)
@@ -82,8 +82,11 @@ def look(environ: "dict[str, str]", home: str, limits: "list[str]") -> None:
             note("login " + name, f"the user's login has {name}={environ[name]}", odd)
     for line in limits:
         note("limit " + line.partition(")")[0], f"the user's login has {' '.join(line.split())}")
-    of_the_machine = [path for pattern in CONFIGURATION for path in glob.glob(pattern)]
-    files([*of_the_machine, *(os.path.join(home, name) for name in AT_HOME)])
+    of_the_machine = list(CONFIGURATION)
+    if not os.path.islink("/lib"):  # it has what elsewhere is in /usr/lib
+        of_the_machine += [place[4:] for place in CONFIGURATION if place.startswith("/usr/lib/")]
+    found = [path for pattern in of_the_machine for path in glob.glob(pattern)]
+    files([*found, *(os.path.join(home, name) for name in AT_HOME)])
     runtime = environ.get("XDG_RUNTIME_DIR", "")
     at_home = [os.path.join(home, name) for name in ("", *OF_THE_USER)]
     permissions([*PRIVATE, *at_home, *([runtime] if runtime else [])])

@@ -50,6 +50,7 @@ def test_what_an_engine_left_in_the_runtime_directory(
 def test_drop_ins_that_packages_bring_are_not_remarkable() -> None:
     drop_in = "lib/systemd/system/user@.service.d/10-login-barrier.conf"
     assert not OVERRIDE.match(f"/usr/{drop_in}")
+    assert not OVERRIDE.match(f"/{drop_in}"), "where /lib is a directory of its own"
     assert OVERRIDE.match(f"/usr/local/{drop_in}")
 
 

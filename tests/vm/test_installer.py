@@ -35,6 +35,7 @@ EXISTING = "# Existing rootless Docker detected at"
 @pytest.mark.parametrize(
     ("directory", "words", "verdict"),
     [("bin", EXISTING, "holds"), ("programs", "there is one at", "violated")],
+    ids=["as the published one", "otherwise"],
 )
 def test_what_an_installer_does(
     directory: str, words: str, verdict: str, run_scenarios: Callable[..., Outcome], tmp_path: Path

@@ -28,7 +28,7 @@ def _because(facts: Facts) -> str:
     )
 
 
-def _needs_install(function: Rule, *, force: bool = False) -> Rule:
+def needs_install(function: Rule, *, force: bool = False) -> Rule:
     def guarded(facts: Facts) -> Prediction:
         outcome = requirements.install(facts, force=force)
         if outcome not in DONE:
@@ -40,7 +40,7 @@ def _needs_install(function: Rule, *, force: bool = False) -> Rule:
 
 
 def _needs_forced_install(function: Rule) -> Rule:
-    return _needs_install(function, force=True)
+    return needs_install(function, force=True)
 
 
 def needs_unit(function: Rule) -> Rule:
@@ -50,7 +50,7 @@ def needs_unit(function: Rule) -> Rule:
         return function(facts)
 
     guarded.__doc__ = function.__doc__
-    return _needs_install(guarded)
+    return needs_install(guarded)
 
 # What `install` tells who has a unit now: how to control it, and to have it at boot.
 ADVICE = {
@@ -60,7 +60,7 @@ ADVICE = {
 
 
 @rule("P2", source=f"{PHOTON}, 'Introduction'")
-@_needs_install
+@needs_install
 def unprivileged(facts: Facts) -> Prediction:
     """Installing and running as a user without sudo: ``no privilege used`` if it succeeds and
     the audit saw only the id-map helpers gain privilege."""
@@ -97,7 +97,7 @@ def manual_outcome(facts: Facts) -> Prediction:
 
 
 @rule("D13.context", source=INSTALL)
-@_needs_install
+@needs_install
 def context(facts: Facts) -> Prediction:
     """What `install` does with the CLI context ``rootless``: ``created and used``, ``created``
     or ``none``."""
@@ -116,7 +116,7 @@ def enabled(facts: Facts) -> Prediction:
 
 
 @rule("D13.docker_host", source=INSTALL)
-@_needs_install
+@needs_install
 def docker_host(facts: Facts) -> Prediction:
     """The value of the line `export DOCKER_HOST=` that `install` prints."""
     if not facts.xdg_runtime_dir:
@@ -125,7 +125,7 @@ def docker_host(facts: Facts) -> Prediction:
 
 
 @rule("D13.path", source=INSTALL)
-@_needs_install
+@needs_install
 def path(facts: Facts) -> Prediction:
     """The value of the line `export PATH=` that `install` prints: the tool's directory first."""
     if tool_at_least(facts, "29"):

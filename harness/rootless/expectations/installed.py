@@ -8,7 +8,12 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from harness.guest.facts import Facts
-from harness.rootless.expectations.install import INSTALL, docker_host, needs_unit
+from harness.rootless.expectations.install import (
+    INSTALL,
+    docker_host,
+    needs_install,
+    needs_unit,
+)
 from harness.rootless.expectations.model import Prediction, not_applicable, rule
 from harness.rootless.expectations.promise import promise
 from harness.rootless.expectations.start import needs_daemon
@@ -101,7 +106,7 @@ def settings(shown: Mapping[str, str]) -> str:
 
 
 @rule("D13.context_host", source=INSTALL)
-@needs_unit
+@needs_install
 def context_host(facts: Facts) -> Prediction:
     """Where the CLI context ``rootless`` leads: to the user's own daemon."""
     if not tool_at_least(facts, "20.10.6"):

@@ -573,6 +573,7 @@ TRIALS: tuple[Case, ...] = (
     ("D13.unit_command", "debian_12", {}, "/usr/bin/dockerd-rootless.sh"),
     ("D13.unit_command", "debian_12", SU, NA),
     ("D13.context_host", "debian_12", {}, "unix:///run/user/1000/docker.sock"),
+    ("D13.context_host", "debian_12", {"user-session": "no"}, "unix:///run/user/1000/docker.sock"),
     ("D13.context_host", "debian_11", {}, NA),
     ("D13.context_host", "debian_12", SU, NA),
     ("P12.leaves", "debian_12", {}, "nothing"),

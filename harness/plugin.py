@@ -98,7 +98,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
     except (HarnessError, OSError) as error:
-        print(text.printable(_told(error)), file=sys.stderr)  # noqa: T201
+        print(text.printable(outcome.whole(error)), file=sys.stderr)  # noqa: T201
         return EXIT_TESTBED
     except KeyboardInterrupt as interrupt:
         excinfo = pytest.ExceptionInfo.from_exception(interrupt)
@@ -106,10 +106,6 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         print("interrupted", file=sys.stderr)  # noqa: T201
         return pytest.ExitCode.INTERRUPTED
     return None
-
-
-def _told(error: HarnessError | OSError) -> str:
-    return str(error) if isinstance(error, HarnessError) else outcome.told(error)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -249,7 +245,7 @@ def _begin(config: pytest.Config) -> None:
         if config.stash.get(JUNIT, False):
             junit.withdraw(config)
             config.stash[JUNIT] = False
-        pytest.exit(_told(error), EXIT_TESTBED)
+        pytest.exit(outcome.whole(error), EXIT_TESTBED)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

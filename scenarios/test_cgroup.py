@@ -6,7 +6,7 @@ import pytest
 
 from harness.guest.guest import Guest
 from harness.guest.session import Result
-from harness.rootless import engine
+from harness.rootless import printed
 from harness.rootless.engine import Docker
 from harness.rootless.expectations import cgroup
 from harness.session.decide import Decider
@@ -183,7 +183,7 @@ def test_pids(docker: Docker, decide: Decider) -> None:
 def test_own_cgroup(guest: Guest, docker: Docker, decide: Decider) -> None:
     """Whether containers have cgroups of their own, and what becomes of limits where not."""
     version = docker("info", "--format", "{{.CgroupVersion}} {{.CgroupDriver}}")
-    words = engine.as_words(version)
+    words = printed.as_words(version)
     decide("P17.cgroup_version", words[0], version)
 
     container = docker("run", "--detach", "busybox", "sleep", "600").stdout.strip()

@@ -14,7 +14,7 @@ from harness.guest.facts import version_tuple
 from harness.guest.guest import Guest
 from harness.guest.session import CommandFailed, CommandTimeout, Result, Session
 from harness.packages import manager
-from harness.rootless import attempt, engine, installing, looking, rootful, setuptool
+from harness.rootless import attempt, engine, installing, looking, printed, rootful, setuptool
 from harness.rootless.audit import watch
 from harness.rootless.engine import IMAGE, Docker
 from harness.rootless.expectations import cgroup, predict
@@ -99,7 +99,7 @@ def test_whole_way(guest: Guest, decide: Decider) -> None:
         decide("P14", run.exit_status, f"exported {told}\n{run.transcript}")
 
         name = docker("run", "-d", IMAGE, *looking.WAIT).stdout.strip()
-        pid = engine.as_number(docker("inspect", "-f", "{{.State.Pid}}", name))
+        pid = printed.as_number(docker("inspect", "-f", "{{.State.Pid}}", name))
         api_socket = told.get("DOCKER_HOST", engine.docker_host(guest)).removeprefix("unix://")
         look = looking.look_at(guest, watching, pid, api_socket, "the user's installation")
     evidence = f"{result.transcript}\n{look.report}\ngained: {', '.join(look.gained)}"

@@ -10,7 +10,7 @@ from harness.distros.base import Distro
 from harness.guest.guest import Guest
 from harness.guest.session import Result
 from harness.packages import manager
-from harness.rootless import attempt, engine, kit
+from harness.rootless import attempt, kit, printed
 from harness.rootless.engine import Docker
 from harness.session.decide import Decider
 
@@ -40,7 +40,7 @@ fi
 def component(docker: Docker) -> tuple[dict[str, str] | None, Result]:
     """What `docker version` tells of RootlessKit, or nothing."""
     version = docker("version", "--format", "{{json .Server.Components}}")
-    parts = engine.as_json(version) or []
+    parts = printed.as_json(version) or []
     found = [part["Details"] for part in parts if part["Name"] == "rootlesskit"]
     return (found[0] if found else None), version
 
@@ -80,7 +80,7 @@ def test_rootlessctl(guest: Guest, decide: Decider) -> None:
     told = guest.user.run("rootlessctl", "--socket", api, "info", "--json", check=False)
     seen = f"exit {told.exit_status}"
     if told.ok:
-        info = engine.as_json(told)
+        info = printed.as_json(told)
         seen = " ".join(info[name]["driver"] for name in ("networkDriver", "portDriver"))
     decide("M29.rootlessctl", seen, told)
 

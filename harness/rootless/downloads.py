@@ -7,8 +7,6 @@ not touched.
 
 from __future__ import annotations
 
-import shlex
-
 from harness.guest.guest import Guest
 from harness.rootless import setuptool
 
@@ -20,17 +18,18 @@ DOCKER = ("docker", "dockerd", "containerd", "containerd-shim-runc-v2", "ctr", "
           "docker-init", "docker-proxy")  # fmt: skip
 EXTRAS = ("rootlesskit", "rootlesskit-docker-proxy", "vpnkit", "dockerd-rootless.sh",
           setuptool.NAME)  # fmt: skip
-# Arguments: the archive, the directory in it, names.  Fast rather than small.
+# Arguments: where the setup tool is, the archive, the directory in it, names.  Fast rather than
+# small.
 _PACK = f"""
 cd "{_DIRECTORY}"
-archive=$1 inside=$2; shift 2
+PATH=$1:/usr/sbin:/sbin:$PATH
+archive=$2 inside=$3; shift 3
 for name do
     path=$(command -v "$name") || continue
     set -- "$@" "$path"
     shift
 done
 tar -ch --transform "s,.*/,$inside/," "$@" 2> tar.log | gzip -1 > "$archive"
-gzip -dc "$archive" | tar -t
 """
 _SERVER = """
 import http.server, os, ssl, sys
@@ -73,23 +72,20 @@ def obstacle(guest: Guest) -> str:
     return f"the guest has no {' and no '.join(missing)} to serve downloads with" if missing else ""
 
 
-def serve(guest: Guest) -> list[str]:
-    """Answer every https request of the user's curl in *guest*; returns the names packed."""
+def serve(guest: Guest) -> None:
+    """Answer every https request of the user's curl in *guest*."""
     user = guest.user
     user.sh(_CERTIFICATE, timeout=_SECONDS)
     # Debian keeps the tool out of everyone's PATH.
-    directory = guest.facts.setuptool.rpartition("/")[0]
-    path = f"PATH={shlex.quote(directory)}:/usr/sbin:/sbin:$PATH\n" if directory else ""
-    listed = ""
+    directory = guest.facts.setuptool.rpartition("/")[0] or "/usr/bin"
     for archive, inside, names in (
         ("docker.tgz", "docker", DOCKER), ("extras.tgz", "docker-rootless-extras", EXTRAS),
     ):  # fmt: skip
-        listed += user.sh(path + _PACK, archive, inside, *names, timeout=_SECONDS).stdout
+        user.sh(_PACK, directory, archive, inside, *names, timeout=_SECONDS)
     home = user.sh('printf %s "$HOME"').stdout
     user.write(f"{home}/downloads/server.py", _SERVER)
     user.sh(_SERVE, str(PORT))
     user.write(f"{home}/.curlrc", _CURLRC.format(port=PORT))
-    return [line.rpartition("/")[2] for line in listed.split()]
 
 
 def asked(guest: Guest) -> str:

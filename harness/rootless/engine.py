@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,6 +10,7 @@ from harness.errors import GuestRefusal
 from harness.guest.guest import Guest
 from harness.guest.session import CommandFailed, CommandTimeout, Result, Session, ended
 from harness.rootless import setuptool, slow
+from harness.rootless.printed import as_json, unreadable
 
 IMAGE = "busybox"
 RUN_SECONDS = 30.0
@@ -53,35 +53,6 @@ def recipe() -> list[str]:
     return ["install", IMAGE, _IMPORT]
 
 
-def _unreadable(result: Result) -> GuestRefusal:
-    what = f"`{result.command[:200]}` gave no answer that can be read"
-    return GuestRefusal(what, detail=result.transcript[-4000:])
-
-
-def as_json(result: Result) -> Any:
-    """What a command printed as JSON; :class:`GuestRefusal` for anything else."""
-    try:
-        return json.loads(result.stdout)
-    except ValueError as error:
-        raise _unreadable(result) from error
-
-
-def as_words(result: Result) -> list[str]:
-    """The words that a command printed; :class:`GuestRefusal` for none."""
-    words = result.stdout.split()
-    if not words:
-        raise _unreadable(result)
-    return words
-
-
-def as_number(result: Result) -> int:
-    """The number that a command printed; :class:`GuestRefusal` for anything else."""
-    try:
-        return int(result.stdout)
-    except ValueError as error:
-        raise _unreadable(result) from error
-
-
 class Docker:
     """The client of one login, with its arguments in front (for example a context or a host)."""
 
@@ -114,7 +85,7 @@ class Docker:
         told = self("info", "--format", "{{json .}}")
         data = as_json(told)
         if not isinstance(data, dict):
-            raise _unreadable(told)
+            raise unreadable(told)
         return data
 
     def answers(self) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.errors import TestbedError
 from harness.guest.guest import Guest
 from harness.guest.session import Session
-from harness.rootless import engine
+from harness.rootless import engine, printed
 from harness.rootless.audit import AuditReport, Evidence, Watch, audit, watch
 from harness.rootless.audit.judge import PRIVILEGE_ALLOWED, gains_privilege, is_helper
 from harness.rootless.audit.model import Executable, Process
@@ -105,7 +105,7 @@ def users_client(guest: Guest) -> tuple[Docker, str]:
     selected, as older setup tools leave it, it is the DOCKER_HOST that they ask the user to export.
     """
     login = variables(guest.user, *LOGIN)
-    asked = engine.as_words(guest.user.run(
+    asked = printed.as_words(guest.user.run(
         "docker", "context", "inspect", "-f", "{{.Name}} {{.Endpoints.docker.Host}}", env=login
     ))  # fmt: skip
     name, host = asked[0], asked[-1]
@@ -131,7 +131,7 @@ def look(
         docker("run", "-d", "--name", CONTAINER, *run_options, engine.IMAGE, *WAIT)
         try:
             told = docker("inspect", "-f", "{{.State.Pid}}", CONTAINER)
-            return look_at(guest, watching, engine.as_number(told), api_socket, subject)
+            return look_at(guest, watching, printed.as_number(told), api_socket, subject)
         finally:
             docker("rm", "-f", CONTAINER, check=False)
 

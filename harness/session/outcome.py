@@ -130,6 +130,11 @@ def told(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
+def whole(error: HarnessError | OSError) -> str:
+    """An error with its next step, if it has one."""
+    return str(error) if isinstance(error, HarnessError) else told(error)
+
+
 def _idle(item: pytest.Item, late: CommandTimeout) -> str:
     """That the scenario's guest had nothing to do while it was waited for, or nothing."""
     guest = item.stash.get(GUEST, None)

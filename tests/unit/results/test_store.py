@@ -16,6 +16,7 @@ from harness.errors import UsageError
 from harness.results.model import Row, Verdict
 from harness.results.run import CellInfo, HostInfo, ImageInfo, RunInfo
 from harness.results.store import SCHEMA, RunStore, load_run
+from harness.rootless.traits import TRAITS
 
 INFO = RunInfo(
     id="2026-11-22-1",
@@ -77,6 +78,16 @@ def test_the_document_fits_its_schema_at_every_moment(tmp_path: Path) -> None:
     validate(read(store))
     assert read(store)["complete"] is False
     store.finish(1)
+    validate(read(store))
+
+
+def test_rows_of_no_claim_fit_the_schema(tmp_path: Path) -> None:
+    """About the guest itself, by every trait's name; and a reproduction's."""
+    store = RunStore(tmp_path)
+    store.begin(INFO)
+    for name in ("traits", "bug", *TRAITS):
+        store.add_rows(Row(name, "debian-12/x86_64", "scenarios/test_traits.py", Verdict.HOLDS))
+    store.finish(0)
     validate(read(store))
 
 

@@ -85,8 +85,8 @@ def _namespace_owner(seen: Look) -> str:
 
 @pytest.mark.claims("R1")
 def test_manage(docker: Docker, decide: Decider) -> None:
-    """A user without privileges creates, runs, enters, stops and removes containers, and reads
-    what they say."""
+    """A user without privileges creates, runs, enters, stops, starts, kills and removes containers,
+    and reads what they say."""
     saying = ("sh", "-c", f'echo "{SAID}"; exec "$@"', "sh", *WAIT)
     steps = {
         "create": docker("create", "--name", "made", IMAGE, "true", check=False),
@@ -97,6 +97,10 @@ def test_manage(docker: Docker, decide: Decider) -> None:
     steps["stop"] = docker("stop", "-t", "0", "running", check=False)
     stopped = known(docker)
     steps["logs"] = docker("logs", "running", check=False)  # all of it, as the container has ended
+    steps["start"] = docker("start", "running", check=False)
+    started = known(docker)
+    steps["kill"] = docker("kill", "running", check=False)
+    killed = known(docker)
     steps["remove"] = docker("rm", "made", "running", check=False)
     left = known(docker)
     # An exit status is a word: what came of it is what the daemon then lists.
@@ -106,10 +110,12 @@ def test_manage(docker: Docker, decide: Decider) -> None:
         "exec": steps["exec"].stdout.strip() == WORD,
         "stop": "running Exited" in stopped.stdout,
         "logs": steps["logs"].stdout.strip() == SAID,
+        "start": "running Up" in started.stdout,
+        "kill": "running Exited" in killed.stdout,
         "remove": left.ok and not {"made", "running"} & set(left.stdout.split()),
     }
     done = " ".join(name for name, result in steps.items() if result.ok and came[name])
-    looks = (*steps.values(), there, stopped, left)
+    looks = (*steps.values(), there, stopped, started, killed, left)
     decide("R1", done, "\n".join(look.transcript for look in looks))
 
 

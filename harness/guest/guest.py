@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +19,13 @@ from tenacity import (
 )
 
 from harness.errors import GuestRefusal, HarnessError, TestbedError
-from harness.guest import clock, guest_health, load, standstill
+from harness.guest import clock, guest_health, load, logins, standstill
 from harness.guest.connection import Connection, refused
 from harness.guest.facts import Facts
 from harness.guest.keys import Identity
 from harness.guest.probe import probe, run_script, script
 from harness.guest.session import CommandTimeout
+from harness.hypervisor.console import EMERGENCY
 from harness.hypervisor.machine import Machine
 
 SSH_SECONDS = 60.0  # from power-on to an answer, with hardware acceleration
@@ -98,13 +98,11 @@ class Guest:
 
     def _connect(self, user: str, seconds: float) -> Connection:
         """Keep trying for *seconds* (scaled); the console ends the wait when it says why."""
-        limit, started = seconds * self.scale, time.monotonic()
+        limit, waited = seconds * self.scale, standstill.Stopwatch()
 
         def may_change(error: BaseException) -> bool:
             final = self._let_in_before(user) and refused(error)
-            return isinstance(error, _NOT_YET) and not (
-                final and time.monotonic() - started > limit / 3
-            )
+            return isinstance(error, _NOT_YET) and not (final and waited.seconds > limit / 3)
 
         retrying = Retrying(
             stop=stop_after_delay(limit), wait=wait_fixed(0.2), reraise=True,
@@ -117,11 +115,14 @@ class Guest:
             )  # fmt: skip
         except _NOT_YET as error:
             self.check_alive()
-            if self._let_in_before(user) and refused(error):
+            if self._let_in_before(user):
+                late = CommandTimeout("a login", waited=waited.seconds)
                 self._connect("root", seconds).close()  # the control: it is not SSH that is broken
-                raise GuestRefusal(
-                    f"{user} is not let in any more, and root is", detail=self._about(user)
-                ) from error
+                if refused(error):
+                    raise logins.refused(self.root, user) from error
+                asked = isinstance(error, paramiko.AuthenticationException)
+                if asked and (idle := self.idle(late)):
+                    raise logins.endless(self.root, user, idle) from error
             raise self.broken(
                 f"no SSH answer for {user} within {limit:.0f} s ({type(error).__name__}: {error})"
             ) from error
@@ -131,16 +132,12 @@ class Guest:
         state was made of: then it is not the seed that lets nobody in."""
         return user == self.access.user and self._facts is not None
 
-    def _about(self, user: str) -> str:
-        """What may tell why *user* is not let in."""
-        return self.root.sh(
-            'getent passwd "$1"; ls -ld /etc/nologin /run/nologin "/home/$1" 2>/dev/null; '
-            "journalctl --no-pager -o cat -n 20 _COMM=sshd + _COMM=sshd-session", user, check=False
-        ).transcript
-
     def check_alive(self) -> None:
-        """Raise :class:`TestbedError` when the console or QEMU says that the guest has died."""
+        """Raise :class:`TestbedError` when the console or QEMU says that the guest has died, and
+        :class:`GuestRefusal` when what was altered on purpose lets its init go no further."""
         fatal = self.machine.console.fatal()
+        if fatal and self.altered and fatal.startswith(EMERGENCY):
+            raise GuestRefusal(f"{self.cell}: {fatal}", detail=self.machine.console.tail())
         if fatal:
             raise self.broken(fatal)
         if not self.machine.running:

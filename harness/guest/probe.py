@@ -10,9 +10,9 @@ from importlib import resources
 from typing import Any
 
 from harness.errors import GuestRefusal, TestbedError
-from harness.guest import load, probe_parse, standstill
+from harness.guest import load, logins, probe_parse, standstill
 from harness.guest.facts import Facts
-from harness.guest.session import Session
+from harness.guest.session import CommandTimeout, Session
 
 TIMEOUT = 60.0
 OVERDUE = 75  # what a script exits with that could not wait for the guest's programs
@@ -34,8 +34,8 @@ def probe(user: Session, root: Session, user_name: str, scale: float = 1.0) -> F
 
     *scale* is that of the guest's time limits: the scripts have their own.
     Raises :class:`GuestRefusal` where the user's logins do not run what root's do: a shell that
-    refuses, or says something of its own, a PATH that leads nowhere; and where a program hangs
-    that is asked.
+    refuses, says something of its own or comes to no end, a PATH that leads nowhere; and where a
+    program hangs that is asked.
     """
     try:
         return _probe(user, root, user_name, scale)
@@ -67,6 +67,10 @@ def _probe(user: Session, root: Session, user_name: str, scale: float) -> Facts:
 def _login(user: Session, root: Session, user_name: str, scale: float) -> Any:
     try:
         return run_script(user, script("probe_login.py"), str(scale))
+    except CommandTimeout as late:
+        if not load.idle(now := _load(root), late.waited):
+            raise
+        raise logins.endless(root, user_name, f"{now:.2f} tasks at work") from late
     except TestbedError as error:
         of_root, of_user = (session.run(*CONTROL, check=False) for session in (root, user))
         if of_root.stdout.strip() != "as it should" or of_user.stdout == of_root.stdout:

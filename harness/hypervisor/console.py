@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+EMERGENCY = "the guest is in an emergency shell"
 # Sample text beside each pattern.
 _FATAL = (
     (re.compile(rb"Kernel panic - not syncing: [^\r\n]*"), "the kernel panicked"),
     # "You are in emergency mode. After logging in, type ..."
-    (re.compile(rb"You are in (emergency|rescue) mode"), "the guest is in an emergency shell"),
+    (re.compile(rb"You are in (emergency|rescue) mode"), EMERGENCY),
     # "ALERT!  LABEL=root does not exist.  Dropping to a shell!"
     (re.compile(rb"ALERT! [^\r\n]* does not exist"), "the initramfs did not find the root disk"),
     # "[!!!!!!] Failed to execute /sbin/init, giving up."

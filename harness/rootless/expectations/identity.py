@@ -106,8 +106,8 @@ promise("D3", "own user namespace", "dockerd's user namespace against PID 1's, a
 promise("D4", "owner is the user", "The owner (NS_GET_OWNER_UID) of each user namespace from the "
         "container's up to the initial one: ``owner is the user`` if none is 0.",
         source=f"{MANUAL}, 'How it works'")
-promise("R1", "create run exec stop logs remove", "Which of these an unprivileged user can do "
-        "to a container, in this order.", source=f"{HOME}, definition")
+promise("R1", "create run exec stop logs start kill remove", "Which of these an unprivileged user "
+        "can do to a container, in this order.", source=f"{HOME}, definition")
 promise("R1.init", "docker-init", "The first process of a container of `docker run --init`, by "
         "name, where a package brings docker-init; or how the run fails.",
         source="docker run, --init")

@@ -9,6 +9,7 @@ from harness.distros.base import Distro
 from harness.errors import GuestRefusal
 from harness.guest.guest import Guest
 from harness.guest.probe import run_script, script
+from harness.guest.session import CommandTimeout
 from harness.matrix import Cell
 from harness.rootless.lab import Lab
 from harness.rootless.ladder import STATES
@@ -77,7 +78,7 @@ def look(guest: Guest) -> Look:
         try:
             said = guest.user.run("env", "-0").stdout
             limits = guest.user.sh("ulimit -a", check=False).stdout.splitlines()
-        except GuestRefusal:  # the user is not let in, or nothing runs there
+        except (GuestRefusal, CommandTimeout):  # the user is not let in, or nothing runs there
             said, limits = "", []
         environ = dict(entry.split("=", 1) for entry in said.split("\0") if "=" in entry)
         home = environ.get("HOME", f"/home/{guest.access.user}")

@@ -39,25 +39,29 @@ def guest(facts: object) -> Guest:
 
 
 @pytest.mark.parametrize(
-    ("said", "root_too", "facts", "kind"),
+    ("said", "root_too", "facts", "load", "kind"),
     [
-        (NO, False, "read", GuestRefusal),
-        (HUNG_UP, False, "read", GuestRefusal),
-        (NO, True, "read", TestbedError),
-        (NO, False, None, TestbedError),
-        (SLOW, False, "read", TestbedError),
-        (GONE, False, "read", TestbedError),
+        (NO, False, "read", 2.0, GuestRefusal),
+        (HUNG_UP, False, "read", 2.0, GuestRefusal),
+        (NO, True, "read", 0.0, TestbedError),
+        (NO, False, None, 0.0, TestbedError),
+        (SLOW, False, "read", 0.0, GuestRefusal),
+        (SLOW, True, "read", 0.0, TestbedError),
+        (SLOW, False, "read", 2.0, TestbedError),
+        (SLOW, False, None, 0.0, TestbedError),
+        (GONE, False, "read", 0.0, TestbedError),
     ],
 )
 def test_who_is_to_blame(
-    said: Exception, root_too: bool, facts: object, kind: type[Exception],
+    said: Exception, root_too: bool, facts: object, load: float, kind: type[Exception],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     def connect(user: str, *_: object, **__: object) -> object:
         if user == "tester" or root_too:
             raise said
         answer = SimpleNamespace(transcript="")
-        return SimpleNamespace(alive=True, close=lambda: None, sh=lambda *_, **__: answer)
+        return SimpleNamespace(alive=True, close=lambda: None, sh=lambda *_, **__: answer,
+                               read=lambda _: f"{load} 0 0")  # fmt: skip
 
     monkeypatch.setattr(room, "Connection", connect)
     with pytest.raises((GuestRefusal, TestbedError)) as caught:

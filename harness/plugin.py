@@ -190,13 +190,14 @@ def pytest_runtest_makereport(
     return report
 
 
+@runs_module.storing()
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """On the controller: take a worker's rows into the run."""
     if _controller is None:
         return
     rows = getattr(report, "harness_rows", None)
     speechless = rows is None and report.failed and _of_scenario(report.nodeid)
-    if not speechless and (rows is None or _repeated_for_its_end(report)):
+    if rows is None and not speechless:
         return
     controlled = _controller.stash[RUN]
     _begin(_controller)
@@ -215,16 +216,14 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         known = [cell for cell in controlled.store.run.cells if cell.cell == info["cell"]]
         if info["engine"] or not any(cell.facts for cell in known):
             controlled.store.add_cell(CellInfo(**{**info, "image": image}))
-    controlled.store.add_rows(*(Row.from_json(row) for row in rows))
+    # What of no claim broke is told, if it does, by the same scenario when it is run again.
+    again = report.outcome == "rerun"  # type: ignore[comparison-overlap]
+    kept = [row for row in rows if row["claim"] or not again]
+    controlled.store.add_rows(*(Row.from_json(row) for row in kept))
 
 
 def _of_scenario(nodeid: str) -> bool:
     return nodeid.startswith("scenarios/")
-
-
-def _repeated_for_its_end(report: pytest.TestReport) -> bool:
-    """Whether all was decided, and only what came after broke and is now done again."""
-    return report.when == "teardown" and report.outcome == "rerun"  # type: ignore[comparison-overlap]
 
 
 _controller: pytest.Config | None = None

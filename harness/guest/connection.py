@@ -65,6 +65,7 @@ class Connection:
             options.key_types = ("ssh-ed25519",)
             transport.banner_timeout = 5 * self._scale
             transport.auth_timeout = 5 * self._scale
+            transport.handshake_timeout = max(5 * self._scale, transport.handshake_timeout)
             transport.start_client(timeout=5 * self._scale)
             pinned = paramiko.Ed25519Key(data=b64decode(host_key.split()[1]))
             if transport.get_remote_server_key() != pinned:
@@ -123,12 +124,16 @@ class Connection:
         self, channel: paramiko.Channel, argv: tuple[str, ...], input: str | bytes | None,
         started: float, limit: float,
     ) -> Result:  # fmt: skip
-        if input is not None:
-            channel.settimeout(limit)
-            channel.sendall(input.encode() if isinstance(input, str) else input)
-        channel.shutdown_write()
+        with contextlib.suppress(OSError):  # of a command that ended before it had read all
+            if input is not None:
+                channel.settimeout(limit)
+                channel.sendall(input.encode() if isinstance(input, str) else input)
+            channel.shutdown_write()
+        if not self._transport.is_active():
+            raise EOFError("it ended while the command was given its input")
         out, err = bytearray(), bytearray()
-        waited, looked, watched = standstill.Stopwatch(), started, started
+        waited, looked = standstill.Stopwatch(), time.monotonic()
+        watched = looked
         while True:
             finished = channel.exit_status_ready() and (channel.eof_received or channel.closed)
             while channel.recv_ready():

@@ -9,6 +9,7 @@ pinned, before the first connection.
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,9 +59,11 @@ def authority(directory: Path) -> Ed25519PrivateKey:
         except (ValueError, TypeError, UnsupportedAlgorithm):
             key = None
     if not isinstance(key, Ed25519PrivateKey):
-        raise TestbedError(f"{path} is no key of Ed25519, and guests trust no other",
-                           hint="remove it, and the saved states, which trust what it was",
-                           command=f"rm {path} && harness cache clear --states")  # fmt: skip
+        raise TestbedError(
+            f"{path} is no key of Ed25519, and guests trust no other",
+            hint="remove it, and the saved states, which trust what it was",
+            command=f"rm {shlex.quote(str(path))} && harness cache clear --states",
+        )
     return key
 
 

@@ -70,7 +70,7 @@ def decide(arch: str, choice: str = "auto", kernel: Path | None = None) -> Accel
     if choice == "tcg":
         return Acceleration("tcg", "asked for", _tcg_scale(arch))
     refusal = _cheap_refusal(arch)
-    if choice == "kvm":
+    if choice == "kvm" and arch == platform.machine():
         note = f"asked for, although {refusal}" if refusal else "asked for"
         return Acceleration("kvm", note, 1.0)
     if refusal:

@@ -130,7 +130,7 @@ class Machine:
                 trouble = str(error) or type(error).__name__
             if not answer:
                 time.sleep(0.01)
-        if answer.strip() != b"ok":
+        if answer.split()[:1] != [b"ok"]:
             raise RestoreError(
                 f"the restored guest did not take the time within {timeout:.0f} s ({trouble}; it "
                 f"said {answer!r}; QEMU is {'running' if self.running else 'gone'})",

@@ -144,6 +144,7 @@ def _content(tree: Tree, path: str) -> bytes:
 def run(boot: Boot, disk: Path, log: Path) -> None:
     """Finish the raw *disk*."""
     machine = _MACHINES[boot.arch]
+    file = str(disk).replace(",", ",,")  # one by itself ends the name, to QEMU
     process.run([
         "timeout", "--foreground", "--kill-after=10", str(SECONDS),
         boot.qemu, "-machine", machine.model, "-cpu", machine.processor, "-smp", "2",
@@ -151,7 +152,7 @@ def run(boot: Boot, disk: Path, log: Path) -> None:
         "-display", "none", "-serial", "stdio", "-no-reboot",
         "-kernel", str(boot.kernel), "-initrd", str(boot.initramfs),
         "-append", f"console={machine.console} panic=-1 loglevel=4",
-        "-drive", f"file={disk},format=raw,if=none,id=root,cache=unsafe,discard=unmap",
+        "-drive", f"file={file},format=raw,if=none,id=root,cache=unsafe,discard=unmap",
         "-device", "virtio-blk-pci,drive=root",
     ], log)  # fmt: skip
     if DONE not in process.tail(log, 40):

@@ -25,7 +25,7 @@ CALLED = re.compile(r"docker|containerd|api\.sock")
 LISTENS, STREAM, TCP_LISTENS = "00010000", "0001", "0A"
 PING = b"GET /_ping HTTP/1.0\r\nHost: engine\r\n\r\n"
 PONG = re.compile(rb"HTTP/1\.. 200 .*^Api-Version:", re.DOTALL | re.MULTILINE | re.IGNORECASE)
-PATIENCE = 5.0  # seconds for all who answer late, or never
+PATIENCE = 5.0  # seconds with hardware acceleration, for all who answer late, or never
 ANYBODY = "nobody"
 
 
@@ -87,7 +87,7 @@ def ports() -> "list[tuple[int, Any]]":
 def connected(family: int, address: Any) -> Any:
     """A connection, or None."""
     client = socket.socket(family)
-    client.settimeout(PATIENCE)
+    client.settimeout(socket.getdefaulttimeout() or PATIENCE)
     try:
         client.connect(address)
     except OSError:
@@ -108,7 +108,7 @@ def answering(addresses: "list[Any]") -> "list[Any]":
                 client.sendall(PING)
             except OSError:
                 del asked[client]
-    waiting, end = list(asked), time.time() + PATIENCE
+    waiting, end = list(asked), time.time() + (socket.getdefaulttimeout() or PATIENCE)
     while waiting and time.time() < end:
         for client in select.select(waiting, [], [], max(0, end - time.time()))[0]:
             try:
@@ -146,6 +146,7 @@ def reached(paths: "list[str]") -> "list[str]":
 
 def main() -> None:
     user = pwd.getpwnam(sys.argv[1])
+    socket.setdefaulttimeout(PATIENCE * float(sys.argv[2]))
     listening, held = sockets(), holders()
     owners = {path: {uid for inode in inodes for uid in held.get(inode, ())}
               for path, inodes in listening.items()}  # fmt: skip

@@ -37,8 +37,10 @@ def passing(options: Options) -> Iterator[Lab]:
     try:
         yield lab
     finally:
-        lab.close()
-        lab.leases.reap(run=options.run_id)
+        try:
+            lab.close()
+        finally:  # also where a second Ctrl-C cut that short
+            lab.leases.reap(run=options.run_id)
 
 
 @dataclass(frozen=True)

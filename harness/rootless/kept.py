@@ -8,6 +8,7 @@ QEMU stays when that process leaves.  Connections break, everything else goes on
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 import uuid
@@ -55,10 +56,10 @@ def keep(lab: Lab, guest: Guest, why: str) -> str:
     if result.returncode:
         lab.leases.release(lease.name)
         raise TestbedError(f"the guest of {why} could not be kept: {result.stderr.strip()[-500:]}")
-    ssh = (
-        f"ssh -i {key} -o UserKnownHostsFile={scratch / 'known_hosts'} "
-        f"-p {lease.ssh_port} {guest.access.user}@127.0.0.1"
-    )
+    ssh = shlex.join([
+        "ssh", "-i", str(key), "-o", f"UserKnownHostsFile={scratch / 'known_hosts'}",
+        "-p", str(lease.ssh_port), f"{guest.access.user}@127.0.0.1",
+    ])  # fmt: skip
     return (
         f"{guest.cell}: kept the guest of {why}\n"
         f"  enter: {ssh}   (or root@127.0.0.1; for {LIFETIME_DAYS} days from the run's begin)\n"

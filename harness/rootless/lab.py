@@ -42,6 +42,7 @@ class Lab(Machines):
         super().__init__(options)
         self._refusals = Refusals(options.run_dir)
         self._images: dict[str, Image] = {}
+        self._rebuilt = False  # a state that was whole, and would not be restored
 
     # what a run is made of
 
@@ -77,6 +78,7 @@ class Lab(Machines):
             SCHEMA, image.digest, chosen.kind, chosen.without,
             self.options.memory, self.options.vcpus, " ".join(arguments).strip(),
             self.connection().versions()["qemu"], self.options.uri, probe.definition(),
+            self._authority,
         ]  # fmt: skip
         if boots := self.firmware(image):
             made_of += [boots, asdict(image.hardware), msgspec.to_builtins(image.fixes)]
@@ -105,11 +107,8 @@ class Lab(Machines):
     # guests
 
     def guest(self, cell: Cell, distro: Distro, state: str) -> Guest:
-        """A guest at *state* that nobody has touched.
-
-        Raises :class:`GuestRefusal` when the guest will not reach the state, and
-        :class:`TestbedError` when the test bed fails.
-        """
+        """A guest at *state* that nobody has touched.  Raises :class:`GuestRefusal` when the guest
+        will not reach the state, and :class:`TestbedError` when the test bed fails."""
         image = self.image(cell, distro)
         return self._at(cell, distro, image, state, self.keys_of(cell, distro))[0]
 
@@ -125,9 +124,10 @@ class Lab(Machines):
                 try:
                     return self._restore(cell, image, saved), saved
                 except RestoreError as error:
-                    if attempt == 2:
-                        raise
-                    damage = error.what
+                    there = self.states.get(saved.key) == saved
+                    if attempt == 2 or (there and self._rebuilt):
+                        raise  # two that are whole: it is the host, and would end with none
+                    self._rebuilt, damage = self._rebuilt or there, error.what
             self.options.progress(
                 f"{cell}: state {damaged.name} is damaged ({damage}); rebuilding it"
             )

@@ -54,6 +54,7 @@ class Machines:
         self._keys = options.cache.root / "keys"
         self._accelerations: dict[str, Acceleration] = {}
         self._guests: dict[int, tuple[Guest, Lease]] = {}
+        self._authority = keys.authority_line(self._keys)  # saved guests trust no other
         self._identity = keys.new_identity(self._keys, ["root", seed.USER])
 
     def connection(self) -> Connection:
@@ -212,7 +213,7 @@ class Machines:
                 shutil.move(spec.nvram, workspace / NVRAM)
             (workspace / LOGS).mkdir()
             for name, text in records.items():
-                (workspace / LOGS / name).write_text(text)
+                (workspace / LOGS / name).write_text(text, "utf-8")
             shutil.copy2(guest.console_path, workspace / LOGS / "console.log")
             return self.states.publish(
                 workspace, key=key, name=state, cell=cell.id, parent=parent,
@@ -263,7 +264,7 @@ class Machines:
         """The journal and the daemon's log of a guest that is about to end; best effort."""
         with contextlib.suppress(Exception):
             text = guest.root.sh("journalctl --no-pager -b -n 2000", check=False).stdout
-            (self.logs(cell) / f"{name}-journal.log").write_text(text)
+            (self.logs(cell) / f"{name}-journal.log").write_text(text, "utf-8")
 
     def keep(self, guest: Guest) -> Lease:
         """Leave *guest* running beyond this run; see :mod:`harness.rootless.kept`."""

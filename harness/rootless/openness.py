@@ -28,7 +28,8 @@ def others_answered(guest: Guest) -> tuple[str, str]:
     """Who else than root and the user gets through to an engine, containerd or RootlessKit, the
     user to one of root's, and where the API answers anybody: ``none``, or where and whom."""
     seen = run_script(
-        guest.root, script("guest_answers.py", "harness.rootless"), guest.access.user
+        guest.root, script("guest_answers.py", "harness.rootless"), guest.access.user,
+        str(guest.scale),
     )
     found = [
         f"{path} to {' '.join(names[:SHOWN])}{' and others' if names[SHOWN:] else ''}"

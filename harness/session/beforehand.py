@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
+from harness.hypervisor.connection import EMBED
 from harness.paths import cache, project, runs
 from harness.results.store import FILE
 from harness.rootless.housekeeping import SHELLS
@@ -67,6 +68,9 @@ def _workers(config: pytest.Config) -> None:
     if isinstance(number, int) and number < 0:
         raise UsageError(f"-n {number}: expected a number of guests at once, or 0 for one in this"
                          " process")  # fmt: skip
+    if isinstance(number, int) and number > 1 and config.getoption("--libvirt-uri") != EMBED:
+        raise UsageError(f"-n {number} with --libvirt-uri: guests of one state are one machine to a"
+                         " libvirt that is shared; use -n 1, or the embedded driver")  # fmt: skip
 
 
 def _run_dir(config: pytest.Config) -> None:

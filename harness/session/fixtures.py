@@ -127,7 +127,9 @@ def _after(
     session = request.config.stash[SESSION]
     with contextlib.suppress(Exception):
         lab.keep_guest_logs(guest, cell, name)
-        (lab.logs(cell) / f"{name}-daemon.log").write_text(engine.daemon_log(guest))
+        (lab.logs(cell) / f"{name}-daemon.log").write_text(
+                engine.daemon_log(guest), "utf-8"
+            )
     if request.config.getoption("--keep-failed") and guest.machine.running:
         session.progress(kept.keep(lab, guest, name))
         stack.pop_all()

@@ -7,9 +7,11 @@ import platform
 import secrets
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+
+import pytest
 
 from harness import __version__
 from harness.errors import HarnessError
@@ -22,6 +24,7 @@ from harness.paths import Cache
 from harness.results.model import Row, Verdict
 from harness.results.run import CellInfo, HostInfo, RunInfo
 from harness.results.store import RunStore, now
+from harness.results.summary import EXIT_TESTBED
 
 PROGRESS = "progress.log"
 
@@ -34,8 +37,18 @@ def new_id() -> str:
 def append_progress(run_dir: Path, text: str) -> None:
     """Workers have no terminal: they write lines, and the controller shows them."""
     run_dir.mkdir(parents=True, exist_ok=True)
-    with (run_dir / PROGRESS).open("a") as file:
+    with (run_dir / PROGRESS).open("a", encoding="utf-8") as file:
         file.write(f"{text}\n")
+
+
+@contextlib.contextmanager
+def storing() -> Iterator[None]:
+    """End the session where the run cannot be kept: verdicts that nobody could read are none."""
+    try:
+        yield
+    except OSError as error:
+        pytest.exit(f"the run could not be kept: {error.filename or ''} {error.strerror or error}; "
+                    "free some space, or choose another --run-dir", EXIT_TESTBED)  # fmt: skip
 
 
 class ControlledRun:
@@ -77,7 +90,7 @@ class ControlledRun:
         offset = 0
         while True:
             stopping = self._stop.wait(0.3)
-            with contextlib.suppress(OSError), path.open() as file:
+            with contextlib.suppress(OSError), path.open(encoding="utf-8") as file:
                 file.seek(offset)
                 for line in file.read().splitlines():
                     self.show(line)

@@ -41,7 +41,7 @@ def unpack(disk: Path, where: Path, log: Path) -> dict[str, Deb]:
     process.need(*TOOLS)
     raw = where / "disk.raw"
     process.run(["qemu-img", "convert", "-O", "raw", str(disk), str(raw)], log)
-    process.run(["debugfs", "-R", f"rdump {ARCHIVES} {where}", str(raw)], log)
+    process.run(["debugfs", "-R", f'rdump {ARCHIVES} "{where}"', str(raw)], log)
     raw.unlink()
     found = {}
     for path in sorted((where / "archives").glob("*.deb")):

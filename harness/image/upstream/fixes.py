@@ -110,7 +110,7 @@ def _write(root: str, file: File, local: Path, log: Path) -> None:
         commands.append(f"symlink {path} {file.link}")
     else:
         local.write_text(file.content, "utf-8")
-        commands += [f"write {local} {path}", f"sif {path} mode 010{file.mode}"]
+        commands += [f'write "{local}" {path}', f"sif {path} mode 010{file.mode}"]
         commands += [f"sif {path} {who} 0" for who in ("uid", "gid")]
     script = local.with_suffix(".commands")
     script.write_text("".join(f"{line}\n" for line in commands))

@@ -206,6 +206,14 @@ def test_a_number_of_workers_that_there_cannot_be(tmp_path: Path) -> None:
     assert "-n -1: expected a number of guests" in result.stderr
 
 
+def test_guests_of_a_shared_libvirt_come_one_at_a_time() -> None:
+    command = [sys.executable, "-m", "pytest", "scenarios/test_ports.py", "-n", "2",
+               "-p", "no:cacheprovider", "--libvirt-uri", "test:///default"]  # fmt: skip
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 4
+    assert "use -n 1, or the embedded driver" in result.stderr
+
+
 def _pytest(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [
         sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist",

@@ -178,3 +178,15 @@ def test_a_broken_recipe(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     result = call("image", "build", "debian-12/x86_64")
     assert result.exit_code == 4
     assert "debian-12.toml" in result.stderr
+
+
+def test_a_bug_is_no_finding(monkeypatch: pytest.MonkeyPatch, call: Call) -> None:
+    """Python's own status for one is 1, which says that the distro is at fault."""
+
+    def bug(*_: object, **__: object) -> None:
+        raise ValueError("of the harness")
+
+    monkeypatch.setattr("harness.commands.claims.load_ledger", bug)
+    result = call("claims")
+    assert result.exit_code == 16
+    assert "ValueError: of the harness" in result.stderr

@@ -127,6 +127,19 @@ def test_a_signal_that_ends_a_command_is_the_guests(server: Server, connection: 
         connection.run("sleep", "9")
 
 
+def test_a_command_that_does_not_read_says_why(server: Server, connection: Connection) -> None:
+    """As tar on a full disk."""
+
+    def refuse(channel: paramiko.Channel) -> None:
+        channel.send_stderr(b"no room")
+        channel.send_exit_status(2)
+        channel.close()
+
+    server.act = refuse
+    result = connection.run("tar", "-x", input=bytes(8 << 20), check=False)
+    assert (result.exit_status, result.stderr) == (2, "no room")
+
+
 def test_time_in_which_this_process_stood_still_is_nobodys(
     server: Server, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from harness.hypervisor.acceleration import Acceleration, unsound
+from harness.hypervisor.acceleration import Acceleration, decide, unsound
 from harness.hypervisor.domain import MachineSpec, domain_xml
 
 SPEC = MachineSpec(
@@ -32,6 +33,12 @@ def test_what_qemu_emulates_badly_is_left_out(
     arch: str, kind: str, qemu: str, without: tuple[str, ...]
 ) -> None:
     assert unsound(arch, kind, qemu) == without
+
+
+def test_kvm_is_for_the_architecture_of_the_host() -> None:
+    other = "x86_64" if platform.machine() == "aarch64" else "aarch64"
+    assert decide(other, "kvm").kind == "tcg"
+    assert decide(platform.machine(), "kvm").kind == "kvm"
 
 
 def test_the_processor_lacks_what_is_left_out() -> None:

@@ -171,6 +171,14 @@ def test_a_state_below_that_will_not_be_restored_is_made_anew(bench: Bench) -> N
     assert [now[name] == before[name] for name in ladder.STATES] == [True, False, False]
 
 
+def test_where_nothing_is_restored_it_is_the_host(bench: Bench) -> None:
+    before = made(bench)
+    bench.will_not = {"daemon", "prepared"}
+    with pytest.raises(RestoreError, match="it will not"):
+        bench.guest(CELL, DEBIAN_12, "daemon")
+    assert bench.states.get(before["prepared"].key) == before["prepared"]
+
+
 def test_what_another_worker_rebuilt_is_left_to_stand(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -179,6 +179,35 @@ def test_suspects_and_a_full_disk_cost_no_report(tmp_path: Path) -> None:
     assert result.returncode == 1, "it found something before: not even the first state is reached"
 
 
+def test_where_no_row_can_be_kept_the_run_ends(tmp_path: Path) -> None:
+    more = """
+def full(*_, **__):
+    raise OSError(28, "No space left on device", "run.json.tmp")
+RunStore.add_rows = full
+"""
+    result, _ = run(tmp_path, "raise GuestRefusal('no')", more)
+    assert result.returncode == 16, result.stdout + result.stderr
+    assert "could not be kept: run.json.tmp No space left on device" in result.stdout
+    assert "INTERNALERROR" not in result.stdout + result.stderr
+
+
+def test_what_broke_and_was_done_again_is_past(tmp_path: Path) -> None:
+    """Also where no claim was known when it broke."""
+    once = """if len(asked) == 1:
+        raise TestbedError("once")
+    pyfuncitem.stash[DECIDER]._add("traits", Verdict.HOLDS)
+    return True"""
+    guest = "SimpleNamespace(facts=None, end=lambda: None, check_health=lambda: None, " \
+            "ended=False, console_path=lab.logs(cell) / 'c.log')"  # fmt: skip
+    result, stored = run(
+        tmp_path, f"return {guest}", LACKS.format(seen=once), "scenarios/test_traits.py",
+        "-k", "test_prepared", "--reruns", "1", "--only-rerun", "TestbedError",
+        first=f"return {guest}",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert [row.claim for row in stored.rows] == ["traits"]
+
+
 def broken(stored: Run) -> list[Row]:
     return [row for row in stored.rows if row.verdict is Verdict.TESTBED_ERROR]
 

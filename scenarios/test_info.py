@@ -126,7 +126,10 @@ def test_container_from_outside(guest: Guest, docker: Docker, decide: Decider) -
     kept = guest.root.sh(KEPT_IN, pid)
     capabilities, filtered, inside, outside = kept.stdout.split()
     decide("D19.capabilities", capabilities, kept)
-    decide("D19.seccomp_filter", "filtered" if filtered == FILTER else filtered, kept)
+    forbidden = docker("exec", container, "unshare", "-U", "true", check=False)
+    passes = "new user namespaces pass" if forbidden.ok else "filtered"
+    decide("D19.seccomp_filter", passes if filtered == FILTER else filtered,
+           f"{kept.transcript}\n{forbidden.transcript}")  # fmt: skip
     decide("D19.cgroupns_own", inside != outside, kept)
 
     top = docker("top", container, check=False)

@@ -77,7 +77,7 @@ def cgroupns(facts: Facts) -> Prediction:
 
 
 promise("D19.seccomp_filter", "filtered", "`Seccomp:` of /proc/PID/status of a container's init: "
-        "``filtered`` for 2, or the number.", source=INFO)
+        "``filtered`` for 2 where `unshare -U` is refused in it, or the number.", source=INFO)
 
 
 promise("D19.capabilities", "00000000a80425fb", "`CapBnd:` of /proc/PID/status of a container's "

@@ -10,7 +10,8 @@ from harness.guest.session import CommandTimeout
 from harness.rootless import engine
 from harness.rootless.engine import Docker
 from harness.rootless.expectations import cgroup, lasting, predict
-from harness.rootless.inducing import induce, log_in_again
+from harness.rootless.inducing import induce
+from harness.rootless.relogin import log_in_again
 from harness.rootless.traits import trait
 from harness.session.decide import Decider
 

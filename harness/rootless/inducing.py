@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from harness.errors import TestbedError, UsageError
 from harness.guest.guest import Guest
 from harness.rootless.inducers import INDUCERS, CannotInduce, Inducer
+from harness.rootless.relogin import log_in_again
 from harness.rootless.traits import trait
 
 
@@ -83,9 +84,3 @@ def at_state(
                 command="harness trait list",
                 detail=error.detail,
             ) from error
-
-
-def log_in_again(guest: Guest) -> None:
-    """End the user's sessions and manager: the next login starts from nothing."""
-    guest.disconnect()
-    guest.root.run("loginctl", "terminate-user", guest.access.user, check=False)

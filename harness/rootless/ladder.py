@@ -12,6 +12,7 @@ from harness.guest.session import CommandTimeout
 from harness.matrix import Cell
 from harness.packages import PackageManager, manager
 from harness.rootless import archive, engine
+from harness.rootless.relogin import log_in_again
 
 STATES = ("booted", "prepared", "daemon")
 # Read from a cold disk they slow the first daemon so much that the setup tool gives up on it.
@@ -87,7 +88,9 @@ def _prepare(guest: Guest, cell: Cell, distro: Distro, log: Log) -> None:
     ]
     log(packages.install(*wanted))
     _apply(guest, packages, distro.hints, log)
-    _log_in_again(guest)
+    # The manual asks for it after dbus-user-session: without the user's bus no container starts.
+    log_in_again(guest)
+    guest.user.run("true")
 
 
 def _apply(guest: Guest, packages: PackageManager, hints: Iterable[Hint], log: Log) -> None:
@@ -100,16 +103,6 @@ def _apply(guest: Guest, packages: PackageManager, hints: Iterable[Hint], log: L
                 log(packages.shell(command, answer="y\n"))
             except GuestRefusal as refusal:
                 log(f"{refusal.what}\n{refusal.detail}")
-
-
-def _log_in_again(guest: Guest) -> None:
-    """End the user's sessions and manager: the next login is the first with what was installed.
-
-    The manual asks for it after dbus-user-session.  Without the user's bus no container starts.
-    """
-    guest.disconnect()
-    guest.root.run("loginctl", "terminate-user", guest.access.user, check=False)
-    guest.user.run("true")
 
 
 def records(guest: Guest, state: str) -> dict[str, str]:

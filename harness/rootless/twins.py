@@ -32,6 +32,7 @@ from harness.matrix import TWIN, Cell
 from harness.packages import MANAGERS, Repository, install_anew, manager
 from harness.packages.apt import Apt
 from harness.rootless import inducing, installing
+from harness.rootless.relogin import log_in_again
 
 SERVED = "/srv/twin"
 COPY_SECONDS = 120.0
@@ -101,7 +102,7 @@ def _become(guest: Guest, twin: Twin, packages: Built, log: Log) -> None:
         log(f"{installing.hide(root, name)} hidden")
     for name, value in twin.traits.items():
         log(str(inducing.induce(guest, name, value)))
-    inducing.log_in_again(guest)
+    log_in_again(guest)
 
 
 def _write(root: Session, file: File) -> None:

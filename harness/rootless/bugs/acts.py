@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from harness.guest.session import Result
-from harness.rootless import attempt, engine, inducing, setuptool
+from harness.rootless import attempt, engine, inducing, relogin, setuptool
 from harness.rootless.bugs.model import Act, Case
 from harness.rootless.inducers import CannotInduce
 
@@ -75,14 +75,9 @@ def root(case: Case, script: str, *arguments: str, check: bool = True) -> Result
 
 
 def log_in_again(case: Case) -> None:
-    """End the user's sessions and manager; the next login begins both anew."""
-    guest = case.guest
-    guest.disconnect()
-    guest.root.run("loginctl", "terminate-user", guest.access.user, check=False)
-    uid = guest.facts.uid
-    guest.root.run("systemctl", "stop", f"user@{uid}.service", f"user-runtime-dir@{uid}.service",
-                   check=False)  # fmt: skip
-    guest.user.run("true")
+    """The next login begins the user's sessions and manager anew."""
+    relogin.log_in_again(case.guest)
+    case.guest.user.run("true")
 
 
 def log_in_to_daemon(case: Case) -> None:

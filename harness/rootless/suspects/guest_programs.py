@@ -9,6 +9,7 @@ import stat
 
 from harness.guest.guest_files import binary, spellings
 from harness.rootless.suspects.guest_notes import SBIN, note, owner, read, run
+from harness.rootless.suspects.guest_ways import libraries, readable, ways
 
 PROGRAMS = (
     "newuidmap newgidmap slirp4netns rootlesskit rootlesskit-docker-proxy docker-proxy rootlessctl "
@@ -36,14 +37,17 @@ CHANGED = re.compile(r"(?:(?:missing|[^ ]{8,9}) +(?:c )?|warning: \S+: )(/\S+)")
 def look(path: "list[str]") -> None:
     """Note the programs that a user with this PATH, and root, would find."""
     paths = programs(path + [directory for directory in SBIN if directory not in path])
-    owners = packages_of(paths)
-    for each in paths:
+    used = libraries(paths)
+    ways([*(os.path.join(directory, "") for directory in path), *paths, *used])
+    readable(used)
+    owners = packages_of([*paths, *used])
+    for each in [*paths, *used]:
         if each in owners:
             note("owner " + each, f"{each} is of {owners[each]}")
         else:
             note("owner " + each, f"{each} belongs to no package", True)
     if owners:
-        changed(paths, sorted(set(owners.values())))
+        changed(paths, used, owners)
     by_hand()
 
 
@@ -149,12 +153,20 @@ def packages_of(paths: "list[str]") -> "dict[str, str]":
             if os.path.realpath(path) in by_path}  # fmt: skip
 
 
-def changed(programs: "list[str]", packages: "list[str]") -> None:
-    """Note the files that are not as their packages brought them."""
+def changed(programs: "list[str]", libraries: "list[str]", owners: "dict[str, str]") -> None:
+    """Note the files that are not as their packages brought them.
+
+    Of what only brings libraries, these alone; and on Debian: rpm and pacman read whole packages.
+    """
+    packages = sorted({owners[path] for path in programs if path in owners})
     if os.path.exists("/usr/bin/dpkg-query"):
-        real = {os.path.realpath(path) for path in programs}
+        linked = {os.path.realpath(path) for path in libraries}
+        real = linked | {os.path.realpath(path) for path in programs}
         needed = [name[: -len(".md5sums")] for name in os.listdir(INFO) if NEEDED.fullmatch(name)]
         differing = [path for name in sorted({*packages, *needed}) for path in altered(name, real)]
+        bringing = {owners[path] for path in libraries if path in owners} - {*packages, *needed}
+        for name in sorted(bringing):
+            differing += [p for p in altered(name, linked) if os.path.realpath(p) in linked]
     else:
         rpm = os.path.exists("/usr/bin/rpm")
         asked = ["rpm", "-V", "--nodeps", "--nomtime"] if rpm else ["pacman", "-Qkk"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import getpass
+import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from harness.rootless.suspects import guest_kernel, guest_notes, guest_programs
+from harness.rootless.suspects import guest_kernel, guest_notes, guest_programs, guest_ways
 from harness.rootless.suspects.guest_notes import words
 from harness.rootless.suspects.guest_running import mounts
 from harness.rootless.suspects.guest_settings import (
@@ -94,6 +96,45 @@ def test_of_a_package_what_is_gone_or_altered_is_told_but_no_document(
     (tmp_path / "dbus.md5sums").write_text("".join(f"{digest}  {str(p)[1:]}\n" for p in paths))
     monkeypatch.setattr(guest_programs, "INFO", f"{tmp_path}/")
     assert guest_programs.altered("dbus:amd64", set()) == [str(unit), str(rule)]
+
+
+LDD = """/usr/bin/ip:
+\tlinux-vdso.so.1 (0x00007ffd)
+\tlibmnl.so.0 => /lib/x86_64-linux-gnu/libmnl.so.0 (0x00007f3a)
+\t/lib64/ld-linux-x86-64.so.2 (0x00007f3b)
+/usr/bin/slirp4netns:
+\tlibslirp.so.0 => not found
+\tlibmnl.so.0 => /lib/x86_64-linux-gnu/libmnl.so.0 (0x00007f3a)
+/usr/bin/runc:
+/usr/bin/runc: /lib/libc.so.6: version `GLIBC_2.99' not found (required by /usr/bin/runc)
+/usr/bin/docker:
+\tnot a dynamic executable
+"""
+
+
+def test_libraries_of_programs_and_what_they_lack() -> None:
+    paths, lacking = guest_ways.linked(LDD)
+    assert paths == ["/lib/x86_64-linux-gnu/libmnl.so.0", "/lib64/ld-linux-x86-64.so.2"]
+    assert [program for program, _ in lacking] == ["/usr/bin/slirp4netns", "/usr/bin/runc"]
+    assert lacking[0][1] == "libslirp.so.0"
+    assert "version `GLIBC_2.99' not found" in lacking[1][1]
+
+
+def test_a_directory_of_root_that_others_may_not_enter_is_odd(
+    seen: list[list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stat(directory: str) -> SimpleNamespace:
+        mode, uid = {"/usr/lib": (0o40700, 0), "/home/bin": (0o40700, 1000)}.get(
+            directory, (0o40755, 0)
+        )
+        return SimpleNamespace(st_mode=mode, st_uid=uid)
+
+    monkeypatch.setattr(os, "stat", stat)
+    monkeypatch.setattr(os.path, "realpath", lambda path: path)
+    guest_ways.ways(["/usr/lib/libc.so.6", "/home/bin/docker"])
+    assert [text for _, text, odd, *_ in seen if odd] == [
+        "the directory /usr/lib of root has mode 700"
+    ]
 
 
 def test_packages_without_a_program_are_compared_too() -> None:

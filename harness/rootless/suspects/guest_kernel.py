@@ -1,37 +1,39 @@
 # Python 3.6, few imports (each costs time under emulation): see guest_collect.
-# ruff: noqa: PTH116, PTH118, SIM905
-"""Runs in the guest: what the kernel is set to, keeps out, and has devices and routes for."""
+# ruff: noqa: PTH110, PTH113, PTH118, PTH119, PTH208, SIM905
+"""Runs in the guest: what the kernel is set to, and has devices and modules for."""
 
-import contextlib
 import os
 import re
 import stat
 
-from harness.rootless.suspects.guest_notes import note, owner, read, run
+from harness.rootless.suspects.guest_notes import note, owner, read
 
-# What keeps something out or leads it elsewhere.
-FILTERS = re.compile(r"-j (DROP|REJECT|REDIRECT|DNAT|TPROXY|NFQUEUE)\b|^:\S+ DROP")
-NFT_FILTERS = re.compile(r"\b(drop|reject|queue|redirect|dnat|tproxy)\b")
-FAMILIES = {"iptables-save": "ip", "ip6tables-save": "ip6"}
 SWITCHES = "kernel user vm fs net/ipv4 net/ipv6 net/core net/netfilter net/bridge net/unix".split()
-# Counters, keys, what memory is left at boot, and what cannot be read.
+# Counters, a secret, what memory is left at boot, and what cannot be read.
 CHANGING = re.compile(
-    r"random/|ns_last_pid|/nr$|-nr$|_nr$|-state$|inode|_count$|_key$|uuid|sched_domain|hostname|"
-    r"tcp_mem|udp_mem|quota/|threads-max|file-max|/stat_|drop_caches|compact_memory|cap_last_cap|"
-    r"net/ipv[46]/(neigh|route)/|perf_|keys/|tainted|pty/|binfmt_misc"
+    r"random/|ns_last_pid|/nr$|-nr$|_nr$|-state$|inode|(conntrack|detect)_count$|_key$|uuid|"
+    r"sched_domain|hostname|tcp_mem|udp_mem|quota/|/stat_|drop_caches|compact_memory|cap_last_cap|"
+    r"net/ipv[46]/(neigh|route)/|perf_|tainted|pty/|binfmt_misc"
 )
-DEVICES = "/dev/net/tun /dev/fuse /dev/null /dev/zero /dev/random /dev/urandom /dev/shm".split()
+# By the memory that the kernel found left: these are the same where they have as many digits.
+ROUGHLY = re.compile("/(file-max|threads-max)$")
+# Come and go by themselves.
+DEVICES_APART = re.compile("tty.+|pts?|vcs.*|loop[0-9].*|ram[0-9]+|core|fd|std.+|mqueue|char|bus")
+OF_CONTAINERS = "/dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty".split()
+# What networks of containers and their rules are made of.
+MODULES = (
+    "bridge veth overlay tun fuse br_netfilter nf_nat nf_conntrack nf_conntrack_netlink nft_compat "
+    "nf_tables nft_chain_nat ip_tables ip6_tables iptable_nat iptable_filter xt_conntrack "
+    "xt_MASQUERADE xt_addrtype xt_nat xt_tcpudp xt_mark xt_comment"
+).split()
+ALWAYS = {"bridge", "veth"}  # without these there is no network of a container anywhere
+KINDS = {stat.S_IFCHR: "device", stat.S_IFBLK: "disk", stat.S_IFDIR: "directory"}
 
 
 def look() -> None:
     switches()
-    firewall()
-    routes()
-    for path in DEVICES:
-        with contextlib.suppress(OSError):
-            seen = os.stat(path)
-            mode = f"{stat.S_IMODE(seen.st_mode):o}"
-            note("device " + path, f"{path} of {owner(seen.st_uid)} has mode {mode}")
+    devices()
+    modules()
 
 
 def switches() -> None:
@@ -46,41 +48,54 @@ def switches() -> None:
                 value = " ".join(read(path).decode("utf-8", "replace").split())
                 if value:
                     knob = path[len("/proc/sys/"):].replace("/", ".")
-                    note("switch " + knob, f"{knob} is {value[:80]}", value=value)
+                    compared = f"{len(value)} digits" if ROUGHLY.search(path) else value
+                    note("switch " + knob, f"{knob} is {value[:80]}", value=compared)
 
 
-def firewall() -> None:
-    """Note the rules; those of the daemon are as they should be."""
-    told = set()  # tables, as nft names them: not told twice
-    for command, family in FAMILIES.items():
-        for line in run(command).splitlines():
-            if line.startswith("*"):
-                told.add(f"table {family} {line[1:]}")
-            elif line.startswith(("-A", ":")) and " ACCEPT [" not in line:  # a chain's usual end
-                rule = re.sub(r" ?\[[0-9:]*\]", "", line)
-                own = "DOCKER" in rule or rule.startswith(":FORWARD")
-                odd = FILTERS.search(rule) is not None and not own
-                note(f"firewall {command} {rule}", f"{command} says {rule}", odd)
-    table = ""
-    for line in run("nft", "list", "ruleset").splitlines():
-        rule = re.sub(r" ?(counter packets \d+ bytes \d+|expires \w+)", "", line.strip())
-        if line.startswith("table "):
-            table = "" if line.rstrip(" {") in told else line.rstrip(" {")
-        elif table and rule.strip("}"):
-            odd = NFT_FILTERS.search(rule) is not None
-            note(f"firewall {table} {rule}", f"nft's {table} says {rule}", odd)
+def devices() -> None:
+    """Note the nodes, which a container's may be mounts of; a disk is for nobody else."""
+    nodes = {f"/dev/{name}" for name in os.listdir("/dev") if not DEVICES_APART.fullmatch(name)}
+    for path in sorted({*nodes, *OF_CONTAINERS, "/dev/net/tun"}):
+        needed = path in OF_CONTAINERS
+        try:
+            seen = os.lstat(path)
+        except OSError:
+            if needed:
+                note("device " + path, f"{path} is not there", True)
+            continue
+        if stat.S_ISLNK(seen.st_mode):
+            continue
+        mode = stat.S_IMODE(seen.st_mode)
+        odd = needed and (mode & 0o666 != 0o666 or not stat.S_ISCHR(seen.st_mode))
+        odd = odd or (stat.S_ISBLK(seen.st_mode) and bool(mode & 0o006))
+        kind = KINDS.get(stat.S_IFMT(seen.st_mode), "file")
+        whose = f"{owner(seen.st_uid)} and group {seen.st_gid}"
+        note("device " + path, f"the {kind} {path} of {whose} has mode {mode:o}", odd)
 
 
-def routes() -> None:
-    """Note devices, routes and what delays or loses packets."""
-    for line in run("ip", "-o", "link", "show").splitlines():
-        found = re.match(r"\d+: ([^:@]+)\S* <([^>]*)> mtu (\d+)", line)
-        if found:
-            name, flags, mtu = found.groups()
-            state = "up" if "UP" in flags.split(",") else "down"
-            note("link " + name, f"the device {name} is {state} with an MTU of {mtu}")
-    for command in (("ip", "rule"), ("ip", "route"), ("tc", "qdisc", "show")):
-        for line in run(*command).splitlines():
-            told = re.sub(r"(expires \d+sec|qdisc (\S+) \S+|refcnt \d+) ?", r"\2 ", line).strip()
-            odd = re.search("netem|blackhole|unreachable|prohibit", told) is not None
-            note(f"{command[1]} {told}", f"{' '.join(command)} says {told}", odd)
+def modules() -> None:
+    """Note which modules could be loaded.  Not modprobe's word: it does not look for the files."""
+    top = "/lib/modules/" + os.uname().release
+    built_in = read(top + "/modules.builtin").decode("utf-8", "replace")
+    files = by_name(read(top + "/modules.dep").decode("utf-8", "replace"))
+    needed = by_name(built_in)
+    for name in MODULES:
+        if name in needed:
+            note("module " + name, f"the kernel has {name} built in")
+        elif name not in files:
+            odd = name in ALWAYS and not os.path.exists("/sys/module/" + name)
+            note("module " + name, f"the kernel has no module {name}", odd)
+        else:
+            gone = [file for file in files[name] if not os.path.isfile(os.path.join(top, file))]
+            told = f"of the module {name} {gone[0]} is gone" if gone else f"{name} is a module"
+            note("module " + name, told, bool(gone))
+
+
+def by_name(listed: str) -> "dict[str, list[str]]":
+    """Of modules.dep or modules.builtin: a module's file, and those that it needs."""
+    found = {}
+    for line in listed.splitlines():
+        file, _, needed = line.partition(":")
+        name = os.path.basename(file).partition(".")[0].replace("-", "_")
+        found[name] = [file, *needed.split()]
+    return found

@@ -5,6 +5,7 @@
 import os
 import re
 
+from harness.rootless.suspects.guest_network import look as look_at_networks
 from harness.rootless.suspects.guest_notes import note, owner, read, run
 
 DAEMONS = {"dockerd", "rootlesskit", "containerd", "slirp4netns", "pasta", "lxc-user-nic"}
@@ -28,14 +29,18 @@ OF_UNITS = (
 
 
 def look() -> None:
-    processes()
+    look_at_networks(processes())
     listeners()
     machine()
     units()
 
 
-def processes() -> None:
-    """Note how the daemons run: as whom, in whose user namespace, with which words."""
+def processes() -> "list[tuple[str, str, int]]":
+    """Note how the daemons run: as whom, in whose user namespace, with which words.
+
+    Returns name, pid and user of the engines in a user namespace.
+    """
+    engines = []
     initial = namespace("1")
     for pid in sorted((name for name in os.listdir("/proc") if name.isdigit()), key=int):
         line = read(f"/proc/{pid}/cmdline").decode("utf-8", "replace").split("\0")[:-1]
@@ -49,6 +54,8 @@ def processes() -> None:
         except OSError:
             continue
         inside = namespace(pid) != initial
+        if inside and name == "dockerd":
+            engines.append((name, pid, uid))
         as_root = uid == 0 and not inside and name in ("dockerd", "rootlesskit")
         where = "a user namespace" if inside else "the user namespace of the machine"
         arguments = " ".join("PID" if os.path.exists("/proc/" + a) and a else a for a in line[1:])
@@ -63,12 +70,15 @@ def processes() -> None:
                 forced = variable.startswith(("DOCKERD_ROOTLESS_ROOTLESSKIT_", "LD_"))
                 note(f"environment {name} {inside} {variable}", f"{name} runs with {entry}",
                      forced and not inside)  # fmt: skip
+    return engines
 
 
 def confinement(process: str, name: str, pid: str) -> None:
     """Note what a daemon may not do, and how much."""
     status = [line.split() for line in read(f"/proc/{pid}/status").decode().splitlines()]
     bits = " ".join("".join(words) for words in status if words and words[0][:-1] in STATUS)
+    if ["State:", "T", "(stopped)"] in status:
+        note(f"{process}\tstate", f"{name} is stopped", True)
     note(f"{process}\tbits", f"{name} runs with {bits}")
     limits = read(f"/proc/{pid}/limits").decode().splitlines()
     most = "; ".join(" ".join(line.split()) for line in limits if line.startswith(LIMITS))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.rootless.suspects import guest_kernel, guest_notes, guest_programs, guest_ways
+from harness.rootless.suspects import guest_network, guest_notes, guest_programs, guest_ways
 from harness.rootless.suspects.guest_notes import words
 from harness.rootless.suspects.guest_running import mounts
 from harness.rootless.suspects.guest_settings import (
@@ -188,8 +188,8 @@ table inet site {
 def test_every_rule_of_the_firewall_is_noted_once(
     seen: list[list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guest_kernel, "run", lambda *argv: RULES.get(argv[0], ""))
-    guest_kernel.firewall()
+    monkeypatch.setattr(guest_network, "run", lambda *argv: RULES.get(argv[0], ""))
+    guest_network.firewall(guest_network.Network())
     assert [(text, odd) for _, text, odd, _ in seen] == [
         (f"iptables-save says {REDIRECT}", True),
         ("iptables-save says -A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE", False),
@@ -202,10 +202,27 @@ def test_every_rule_of_the_firewall_is_noted_once(
 def test_a_table_that_only_nft_tells_is_noted(
     seen: list[list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guest_kernel, "run", lambda *argv: RULES["nft"] if "nft" in argv else "")
-    guest_kernel.firewall()
+    monkeypatch.setattr(guest_network, "run", lambda *argv: RULES["nft"] if "nft" in argv else "")
+    guest_network.firewall(guest_network.Network())
     assert ["nft's table ip nat says tcp dport 8080 redirect to :9", True] in [
         [text, odd] for _, text, odd, _ in seen
+    ]
+
+
+def test_what_a_daemons_network_has_is_a_detail_of_it(
+    seen: list[list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def run(*argv: str) -> str:
+        asked.append(argv[:2])
+        return "-A FORWARD -j DROP\n" if argv[2:] == ("iptables-save",) else ""
+
+    monkeypatch.setattr(guest_network, "run", run)
+    guest_network.firewall(guest_network.Network("dockerd", "/proc/7/ns/net"))
+    assert set(asked) == {("nsenter", "--net=/proc/7/ns/net")}
+    assert [(key.partition("\t")[0], text, odd) for key, text, odd, _ in seen] == [
+        ("network dockerd", "iptables-save says -A FORWARD -j DROP in dockerd's network", True)
     ]
 
 

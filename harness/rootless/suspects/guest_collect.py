@@ -27,7 +27,7 @@ def main() -> None:
     path = environ.get("PATH", USUAL)
     look_at_programs([d for d in path.split(":") if d.startswith("/")])
     look_at_the_account(asked["user"])
-    look_at_settings(environ, asked["home"], asked["limits"])
+    look_at_settings(asked["user"], environ, asked["home"], asked["limits"])
     look_at_the_kernel()
     look_at_what_runs()
     look_at_other_programs()  # last, as there may be many of them

@@ -7,6 +7,7 @@ import os
 import pwd
 import re
 import subprocess
+from typing import Callable  # noqa: UP035
 
 SBIN = "/usr/local/sbin /usr/sbin /sbin /usr/local/bin /usr/bin /bin".split()
 LINES, WIDTH = 3, 160
@@ -22,16 +23,28 @@ def note(key: str, text: str, odd: bool = False, value: str = "") -> None:
     found.append([key, text, odd, value or text])
 
 
-def run(*argv: str) -> str:
-    env = dict(os.environ, LC_ALL="C", PATH=":".join(SBIN))
+def run(*argv: str, become: "Callable[[], None] | None" = None, **environ: str) -> str:
+    env = dict(os.environ, LC_ALL="C", PATH=":".join(SBIN), **environ)
     try:
         out = subprocess.run(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env=env, timeout=30, check=False,
+            env=env, timeout=30, check=False, preexec_fn=become,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return ""
     return out.stdout.decode("utf-8", "replace")
+
+
+def run_as(user: "pwd.struct_passwd", runtime: str, *argv: str) -> str:
+    """What a command says to the user.  Neither su nor runuser, which make a session and take
+    long; ``subprocess`` changes users itself only from Python 3.9 on."""
+
+    def become() -> None:
+        os.setgroups([user.pw_gid])
+        os.setgid(user.pw_gid)
+        os.setuid(user.pw_uid)
+
+    return run(*argv, become=become, XDG_RUNTIME_DIR=runtime, HOME=user.pw_dir)
 
 
 def read(path: str) -> bytes:
@@ -45,9 +58,9 @@ def read(path: str) -> bytes:
 def words(content: bytes) -> str:
     """The first lines that say something."""
     lines = [line.strip(" \t") for line in content.decode("utf-8", "replace").split("\n")]
-    said = [CONTROL.sub(_shown, line)[:WIDTH] for line in lines if line and line[0] not in "#;"]
+    said = [line for line in lines if line and line[0] not in "#;"]
     more = " ..." if len(said) > LINES else ""
-    return " | ".join(said[:LINES]) + more
+    return " | ".join(CONTROL.sub(_shown, line)[:WIDTH] for line in said[:LINES]) + more
 
 
 def _shown(match: "re.Match[str]") -> str:

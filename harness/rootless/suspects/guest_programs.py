@@ -24,8 +24,8 @@ PRIVILEGED = HELPERS | {"ping", "su", "sudo", "mount", "fusermount3", "lxc-user-
 # Debian's packages that bring none of these programs, and what the user's login, the bus and the
 # helpers need.
 NEEDED = re.compile(
-    "(dbus|dbus-daemon|dbus-user-session|libpam-systemd|libslirp0|libseccomp2|libfuse3-[0-9]+|"
-    "apparmor|openssh-server)(:.+)?[.]md5sums"
+    "(dbus|dbus-daemon|dbus-user-session|dbus-session-bus-common|dbus-system-bus-common|"
+    "libpam-systemd|libslirp0|libseccomp2|libfuse3-[0-9]+|apparmor|openssh-server)(:.+)?[.]md5sums"
 )
 INFO = "/var/lib/dpkg/info/"
 HELD = re.compile(rb"^Package: (\S+)\nStatus: hold ", re.MULTILINE)

@@ -1,20 +1,18 @@
 # Python 3.6, few imports (each costs time under emulation): see guest_collect.
-# ruff: noqa: PTH113, PTH114, PTH115, PTH116, PTH118, PTH207, PTH208, SIM905
+# ruff: noqa: PTH113, PTH114, PTH115, PTH116, PTH118, PTH207, SIM905
 """Runs in the guest: what is set for the user, the machine, the daemon, and who may change it."""
 
 import contextlib
-import fcntl
 import glob
 import hashlib
 import os
 import pwd
 import re
-import stat
-import sys
 
-from harness.guest.guest_health import full
-from harness.rootless.suspects.guest_notes import note, owner, read, words
+from harness.rootless.suspects.guest_modes import attributes, leftovers, permissions, room
+from harness.rootless.suspects.guest_notes import note, read, run_as, words
 from harness.rootless.suspects.guest_programs import packages_of
+from harness.rootless.suspects.guest_ways import ways
 
 # Files and directories, as glob has them.
 CONFIGURATION = (
@@ -29,7 +27,9 @@ CONFIGURATION = (
     "/usr/lib/systemd/*.conf.d /usr/lib/systemd/system/user@.service "
     "/usr/lib/systemd/user/docker.service /usr/lib/systemd/system/*.d "
     "/usr/lib/systemd/system/*.wants /usr/lib/systemd/user/*.d /usr/lib/systemd/user/*.wants "
-    "/usr/local/lib/systemd /etc/udev/rules.d /etc/nftables.conf /etc/sysctl.conf "
+    "/usr/local/lib/systemd /etc/systemd/*-generators /run/systemd/*-generators "
+    "/etc/udev/rules.d /usr/lib/udev/rules.d /usr/local/lib/udev /run/udev/rules.d "
+    "/etc/init.d /etc/rc?.d /etc/dbus-1 /usr/share/dbus-1 /etc/nftables.conf /etc/sysctl.conf "
     "/etc/environment /etc/ld.so.preload /etc/subuid /etc/subgid /etc/login.defs /etc/modules "
     "/etc/apparmor.d /etc/hosts /etc/resolv.conf /etc/fstab "
     "/etc/ssh/sshd_config /etc/ssh/sshd_config.d "
@@ -42,31 +42,40 @@ CONFIGURATION = (
 AT_HOME = (
     ".config/docker .config/systemd .config/environment.d .config/rootlesskit .docker/config.json "
     ".docker/contexts .docker/daemon.json .bash_login .zshenv .config/user-tmpfiles.d "
-    ".profile .bashrc .bash_profile .pam_environment bin .local/bin"
+    ".profile .bashrc .bash_aliases .bash_profile .pam_environment bin .local/bin"
+).split()
+# In the user's runtime directory, below systemd's: what commands set until the next boot.
+OF_THE_MANAGER = (
+    "user user.control user.conf.d transient generator generator.early generator.late"
 ).split()
 PRIVATE = (
     "/etc/shadow /etc/gshadow /etc/passwd /etc/sudoers /root /run/docker.sock "
     "/run/containerd/containerd.sock /tmp /var/tmp /home /var/lib/systemd/linger"
+).split()
+# Nobody gets there but by directories of root's, and these lead to no program.
+REACHED = (
+    "/etc/passwd /dev/net/tun /var/lib/systemd/linger /run/dbus/system_bus_socket "
+    "/run/systemd/journal/stdout /sys/fs/cgroup/cgroup.procs /usr/share/dbus-1/session.conf "
+    "/usr/lib/systemd/user/docker.service"
 ).split()
 # What hints, the setup tool and the manual's commands write, or write in.
 WRITTEN = (
     "/etc /etc/subuid /etc/subgid /etc/passwd /etc/group /etc/sysctl.conf /etc/sysctl.d "
     "/etc/modules-load.d /etc/systemd/system /var/lib/systemd/linger"
 ).split()
-GET_FLAGS = 0x80086601  # FS_IOC_GETFLAGS of linux/fs.h, where a long has 64 bits
-FLAGS = {0x10: "immutable", 0x20: "append-only"}  # FS_IMMUTABLE_FL, FS_APPEND_FL
 # Made by root once, and the user's own daemon cannot write there.
 OF_THE_USER = ".config .config/docker .docker .local .local/share .local/share/docker".split()
-OF_AN_ENGINE = re.compile("docker|containerd")  # in the runtime directory
+OF_AN_ENGINE = re.compile("docker|containerd|^bus$")  # in the runtime directory: and its bus
 # No two guests share these: a key of the engine, and what a login or a call makes by the way.
-PASSING = re.compile(r"/key\.json$|/run/systemd/transient/(session-|run-).*\.(scope|service)$")
-KINDS = {stat.S_IFDIR: "directory", stat.S_IFSOCK: "socket", stat.S_IFLNK: "link"}
+PASSING = re.compile(
+    r"/key\.json$|/systemd/transient/(session-|run-|docker-).*\.(scope|service|slice)$"
+)
 # What no package brought is remarkable here.
 UNOWNED = (
     "/etc/sysctl.d/", "/etc/modprobe.d/", "/usr/lib/sysctl.d/", "/etc/ld.so.conf.d/",
     "/usr/lib/systemd/", "/lib/systemd/", "/usr/lib/modprobe.d/", "/lib/modprobe.d/",
     "/usr/lib/modules-load.d/", "/etc/tmpfiles.d/", "/usr/lib/tmpfiles.d/",
-    "/usr/lib/environment.d/", "/usr/local/lib/",
+    "/usr/lib/environment.d/", "/usr/local/lib/", "/usr/lib/udev/", "/lib/udev/",
 )  # fmt: skip
 OVERRIDE = re.compile(r"(?!(/usr)?/lib/).*/systemd/.*(user|docker).*[.]d/")
 # A line in one of these is remarkable wherever the file came from.
@@ -75,25 +84,44 @@ VARIABLE = re.compile(r"^(DOCKER|DOCKERD|ROOTLESSKIT|CONTAINERD|XDG_|LD_|PATH$|.
 FILES = 2000  # at most
 
 
-def look(environ: "dict[str, str]", home: str, limits: "list[str]") -> None:
-    for name in sorted(environ):
-        if VARIABLE.match(name) and not name.startswith("XDG_SESSION"):
-            odd = name.startswith(("DOCKER", "LD_"))
-            note("login " + name, f"the user's login has {name}={environ[name]}", odd)
+def look(user: str, environ: "dict[str, str]", home: str, limits: "list[str]") -> None:
+    variables("login ", "the user's login", environ)
     for line in limits:
         note("limit " + line.partition(")")[0], f"the user's login has {' '.join(line.split())}")
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    with contextlib.suppress(KeyError):
+        of_user = pwd.getpwnam(user)
+        runtime = runtime or f"/run/user/{of_user.pw_uid}"
+        manager(of_user, runtime)
     of_the_machine = list(CONFIGURATION)
     if not os.path.islink("/lib"):  # it has what elsewhere is in /usr/lib
         of_the_machine += [place[4:] for place in CONFIGURATION if place.startswith("/usr/lib/")]
     found = [path for pattern in of_the_machine for path in glob.glob(pattern)]
-    files([*found, *(os.path.join(home, name) for name in AT_HOME)])
-    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    found += [os.path.join(home, name) for name in AT_HOME]
+    found += [os.path.join(runtime, "systemd", name) for name in OF_THE_MANAGER]
+    noted = files(found)
     at_home = [os.path.join(home, name) for name in ("", *OF_THE_USER)]
-    permissions([*PRIVATE, *at_home, *([runtime] if runtime else [])])
-    attributes([*WRITTEN, *at_home])
+    permissions([*PRIVATE, *at_home, runtime])
+    attributes(sorted({*WRITTEN, *at_home, *noted}))
+    ways([*REACHED, home, runtime])
     leftovers(runtime, OF_AN_ENGINE)
     leftovers(os.path.join(home, ".local/share/docker"))
-    room(["/", "/tmp", home, "/run", *([runtime] if runtime else [])])
+    room(["/", "/tmp", home, "/run", runtime])
+
+
+def variables(key: str, whose: str, environ: "dict[str, str]") -> None:
+    """Note what an engine or a program's start goes by."""
+    for name in sorted(environ):
+        if VARIABLE.match(name) and not name.startswith("XDG_SESSION"):
+            odd = name.startswith(("DOCKER", "LD_"))
+            note(key + name, f"{whose} has {name}={environ[name]}", odd)
+
+
+def manager(of_user: "pwd.struct_passwd", runtime: str) -> None:
+    """Note what the user's systemd gives to what it starts, which need not be in any file."""
+    said = run_as(of_user, runtime, "systemctl", "--user", "show-environment")
+    environ = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+    variables(f"unit user@{of_user.pw_uid}.service\t", "the user's systemd", environ)
 
 
 def account(user: str) -> None:
@@ -107,14 +135,15 @@ def account(user: str) -> None:
             note("expiry", f"the account {user} ages by {':'.join(times)}")
 
 
-def files(places: "list[str]") -> None:
-    """Note the files of configuration, and which of them no package brought."""
-    every = []
+def files(places: "list[str]") -> "list[str]":
+    """Note the files of configuration, and which of them no package brought; return all paths."""
+    every, directories = [], []
     for place in places:
         if os.path.isfile(place):
             every.append(place)
         for directory, below, names in os.walk(place):
             below[:] = [] if place == "/etc/apparmor.d" else sorted(below)
+            directories.append(directory)
             every += [os.path.join(directory, name) for name in sorted(names)]
     every = [path for path in every if not PASSING.search(path)]
     every = [path for path in every if os.path.islink(path) or os.path.isfile(path)][:FILES]
@@ -132,50 +161,4 @@ def files(places: "list[str]") -> None:
         odd = odd or path.endswith(("daemon.json", "/nologin"))
         key = hashlib.sha256(content).hexdigest() + oct(status.st_mode) + str(status.st_uid)
         note("file " + path, text, odd, key)
-
-
-def permissions(paths: "list[str]") -> None:
-    """Note who may use what is not everybody's, and what is."""
-    for path in paths:
-        with contextlib.suppress(OSError):
-            status = os.stat(path)
-            mode = f"{stat.S_IMODE(status.st_mode):o}"
-            kind = KINDS.get(stat.S_IFMT(status.st_mode), "file")
-            told = f"the {kind} {path} of {owner(status.st_uid)} has mode {mode}"
-            note("mode " + path, told)
-
-
-def attributes(paths: "list[str]") -> None:
-    """Note what not even its owner may change."""
-    for path in paths:
-        with contextlib.suppress(OSError):
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-            try:
-                flags = int.from_bytes(fcntl.ioctl(descriptor, GET_FLAGS, bytes(8)), sys.byteorder)
-            finally:
-                os.close(descriptor)
-            for flag, name in FLAGS.items():
-                if flags & flag:
-                    note("attribute " + path, f"{path} is {name} (chattr)", odd=True)
-
-
-def leftovers(directory: str, pattern: "re.Pattern[str]" = re.compile("")) -> None:
-    """Note what a daemon has, or left behind, in its directories."""
-    with contextlib.suppress(OSError):
-        for name in sorted(os.listdir(directory)) if directory else []:
-            if pattern.search(name):
-                path = os.path.join(directory, name)
-                status = os.lstat(path)
-                kind = KINDS.get(stat.S_IFMT(status.st_mode), "file")
-                odd = status.st_uid == 0
-                mode = f"{stat.S_IMODE(status.st_mode):o}"
-                told = f"{path} is there: a {kind} of {owner(status.st_uid)} with mode {mode}"
-                note("entry " + path, told, odd)
-
-
-def room(paths: "list[str]") -> None:
-    """Note which file systems are full."""
-    for path in paths:
-        with contextlib.suppress(OSError):
-            odd = full(path)
-            note("room " + path, f"{path} has {'no ' if odd else ''}room left", odd)
+    return [*directories, *every]

@@ -43,7 +43,10 @@ def linked(said: str) -> "tuple[list[str], list[tuple[str, str]]]":
 
 
 def ways(paths: "list[str]") -> None:
-    """Note the directories that lead to *paths*; of root's, those that others may not enter."""
+    """Note the directories that lead to *paths*.
+
+    Those of root's are remarkable that others may not enter, or may write in.
+    """
     directories = set()
     for path in paths:
         for one in (path, os.path.realpath(path)):
@@ -54,9 +57,10 @@ def ways(paths: "list[str]") -> None:
         with contextlib.suppress(OSError):
             status = os.stat(directory)
             mode = stat.S_IMODE(status.st_mode)
-            closed = status.st_uid == 0 and not mode & stat.S_IXOTH
+            closed = not mode & stat.S_IXOTH
+            open_to_all = mode & stat.S_IWOTH and not mode & stat.S_ISVTX
             told = f"the directory {directory} of {owner(status.st_uid)} has mode {mode:o}"
-            note("way " + directory, told, closed)
+            note("way " + directory, told, status.st_uid == 0 and bool(closed or open_to_all))
 
 
 def readable(libraries: "list[str]") -> None:

@@ -10,16 +10,17 @@ from typing import Any
 
 import pytest
 
-from harness.rootless.suspects import guest_network, guest_notes, guest_programs, guest_ways
+from harness.rootless.suspects import (
+    guest_network,
+    guest_notes,
+    guest_programs,
+    guest_settings,
+    guest_ways,
+)
+from harness.rootless.suspects.guest_modes import leftovers, permissions
 from harness.rootless.suspects.guest_notes import words
 from harness.rootless.suspects.guest_running import mounts
-from harness.rootless.suspects.guest_settings import (
-    OF_AN_ENGINE,
-    OVERRIDE,
-    files,
-    leftovers,
-    permissions,
-)
+from harness.rootless.suspects.guest_settings import OF_AN_ENGINE, OVERRIDE, files
 
 
 def test_what_is_not_seen_in_a_line_is_shown() -> None:
@@ -40,10 +41,12 @@ def test_what_an_engine_left_in_the_runtime_directory(
 ) -> None:
     (tmp_path / "docker.sock").mkdir(mode=0o700)
     (tmp_path / "docker.pid").touch(mode=0o600)
-    (tmp_path / "bus").touch()
+    (tmp_path / "bus").touch(mode=0o600)
+    (tmp_path / "gnupg").mkdir()
     leftovers(str(tmp_path), OF_AN_ENGINE)
     user = getpass.getuser()
     assert [text for _, text, *_ in seen] == [
+        f"{tmp_path}/bus is there: a file of {user} with mode 600",
         f"{tmp_path}/docker.pid is there: a file of {user} with mode 600",
         f"{tmp_path}/docker.sock is there: a directory of {user} with mode 700",
     ]
@@ -120,20 +123,22 @@ def test_libraries_of_programs_and_what_they_lack() -> None:
     assert "version `GLIBC_2.99' not found" in lacking[1][1]
 
 
-def test_a_directory_of_root_that_others_may_not_enter_is_odd(
+def test_a_directory_of_root_that_others_may_not_enter_or_may_write_in_is_odd(
     seen: list[list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stat(directory: str) -> SimpleNamespace:
-        mode, uid = {"/usr/lib": (0o40700, 0), "/home/bin": (0o40700, 1000)}.get(
-            directory, (0o40755, 0)
-        )
+        mode, uid = {
+            "/usr/lib": (0o40700, 0), "/home/bin": (0o40700, 1000), "/usr": (0o40777, 0),
+            "/tmp": (0o41777, 0),
+        }.get(directory, (0o40755, 0))  # fmt: skip
         return SimpleNamespace(st_mode=mode, st_uid=uid)
 
     monkeypatch.setattr(os, "stat", stat)
     monkeypatch.setattr(os.path, "realpath", lambda path: path)
-    guest_ways.ways(["/usr/lib/libc.so.6", "/home/bin/docker"])
+    guest_ways.ways(["/usr/lib/libc.so.6", "/home/bin/docker", "/tmp/it"])
     assert [text for _, text, odd, *_ in seen if odd] == [
-        "the directory /usr/lib of root has mode 700"
+        "the directory /usr of root has mode 777",
+        "the directory /usr/lib of root has mode 700",
     ]
 
 
@@ -224,6 +229,26 @@ def test_what_a_daemons_network_has_is_a_detail_of_it(
     assert [(key.partition("\t")[0], text, odd) for key, text, odd, _ in seen] == [
         ("network dockerd", "iptables-save says -A FORWARD -j DROP in dockerd's network", True)
     ]
+
+
+def test_what_the_users_systemd_gives_is_noted_without_what_a_session_has(
+    seen: list[list[Any]],
+) -> None:
+    environ = {"DOCKERD_ROOTLESS_ROOTLESSKIT_NET": "vpnkit", "PATH": "/bin", "XDG_SESSION_ID": "3",
+               "HOME": "/home/u", "LD_PRELOAD": "/tmp/x.so"}  # fmt: skip
+    guest_settings.variables("unit u\t", "the user's systemd", environ)
+    assert [(text, odd) for _, text, odd, _ in seen] == [
+        ("the user's systemd has DOCKERD_ROOTLESS_ROOTLESSKIT_NET=vpnkit", True),
+        ("the user's systemd has LD_PRELOAD=/tmp/x.so", True),
+        ("the user's systemd has PATH=/bin", False),
+    ]
+
+
+def test_where_a_link_leads_is_noted(tmp_path: Path, seen: list[list[Any]]) -> None:
+    (tmp_path / "docker").symlink_to("/srv")
+    permissions([str(tmp_path / "docker")])
+    assert seen[0][1] == f"{tmp_path}/docker leads to /srv"
+    assert seen[1][1].startswith(f"the directory {tmp_path}/docker of root")
 
 
 MOUNTS = """sysfs /sys sysfs rw,nosuid,nodev,noexec,relatime 0 0

@@ -18,7 +18,7 @@ CHANGING = re.compile(
 # By the memory that the kernel found left: these are the same where they have as many digits.
 ROUGHLY = re.compile("/(file-max|threads-max)$")
 # Come and go by themselves.
-DEVICES_APART = re.compile("tty.+|pts?|vcs.*|loop[0-9].*|ram[0-9]+|core|fd|std.+|mqueue|char|bus")
+DEVICES_APART = re.compile("tty.+|pts?|vcs.*|loop[0-9].*|ram[0-9]+|core|fd|std.+")
 OF_CONTAINERS = "/dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty".split()
 # What networks of containers and their rules are made of.
 MODULES = (
@@ -27,7 +27,7 @@ MODULES = (
     "xt_MASQUERADE xt_addrtype xt_nat xt_tcpudp xt_mark xt_comment"
 ).split()
 ALWAYS = {"bridge", "veth"}  # without these there is no network of a container anywhere
-KINDS = {stat.S_IFCHR: "device", stat.S_IFBLK: "disk", stat.S_IFDIR: "directory"}
+KINDS = {stat.S_IFCHR: "device", stat.S_IFBLK: "disk"}
 
 
 def look() -> None:
@@ -63,7 +63,7 @@ def devices() -> None:
             if needed:
                 note("device " + path, f"{path} is not there", True)
             continue
-        if stat.S_ISLNK(seen.st_mode):
+        if stat.S_ISLNK(seen.st_mode) or stat.S_ISDIR(seen.st_mode):
             continue
         mode = stat.S_IMODE(seen.st_mode)
         odd = needed and (mode & 0o666 != 0o666 or not stat.S_ISCHR(seen.st_mode))
@@ -87,7 +87,9 @@ def modules() -> None:
             note("module " + name, f"the kernel has no module {name}", odd)
         else:
             gone = [file for file in files[name] if not os.path.isfile(os.path.join(top, file))]
-            told = f"of the module {name} {gone[0]} is gone" if gone else f"{name} is a module"
+            needs = " ".join(sorted(name_of(file) for file in files[name][1:])) or "no other"
+            told = f"{name} is a module that needs {needs}"
+            told = f"of the module {name} {gone[0]} is gone" if gone else told
             note("module " + name, told, bool(gone))
 
 
@@ -96,6 +98,9 @@ def by_name(listed: str) -> "dict[str, list[str]]":
     found = {}
     for line in listed.splitlines():
         file, _, needed = line.partition(":")
-        name = os.path.basename(file).partition(".")[0].replace("-", "_")
-        found[name] = [file, *needed.split()]
+        found[name_of(file)] = [file, *needed.split()]
     return found
+
+
+def name_of(file: str) -> str:
+    return os.path.basename(file).partition(".")[0].replace("-", "_")

@@ -12,18 +12,26 @@ from harness.rootless.suspects.guest_notes import note, run
 FILTERS = re.compile(r"-j (DROP|REJECT|REDIRECT|DNAT|TPROXY|NFQUEUE)\b|^:\S+ DROP")
 NFT_FILTERS = re.compile(r"\b(drop|reject|queue|redirect|dnat|tproxy)\b")
 FAMILIES = {"iptables-save": "ip", "ip6tables-save": "ip6"}
+RULESET, LINKS = "nft list ruleset", "ip -o link show"
+ROUTES = ("ip rule", "ip route", "tc qdisc show")
+ASKED = (*FAMILIES, RULESET, LINKS, *ROUTES)
+END = "=== all was said\n"
 
 
 class Network:
-    """The machine's, or the one that a file of the kernel's stands for."""
+    """The machine's, or the one that a file of the kernel's stands for.
+
+    One shell asks everything: each ``nsenter`` would cost as much as what it starts.
+    """
 
     def __init__(self, name: str = "", file: str = "") -> None:
-        self.inside = ("nsenter", "--net=" + file) if file else ()
         self.detail = f"network {name}\t" if name else ""
         self.where = f" in {name}'s network" if name else ""
-
-    def run(self, *argv: str) -> str:
-        return run(*self.inside, *argv)
+        inside = ("nsenter", "--net=" + file) if file else ()
+        end = f"printf '\\n{END[:-1]}\\n'"
+        script = "\n".join(["exec 2> /dev/null", *(f"{command}; {end}" for command in ASKED)])
+        said = run(*inside, "sh", "-c", script).split("\n" + END)
+        self.said = dict(zip(ASKED, [*said, *("" for _ in ASKED)]))  # noqa: B905
 
     def note(self, key: str, told: str, odd: bool = False) -> None:
         note(self.detail + key, told, odd)
@@ -31,8 +39,9 @@ class Network:
 
 def look(daemons: "list[tuple[str, str, int]]") -> None:
     """*daemons*: the name, the pid and the user of each that is in a user namespace."""
-    firewall(Network())
-    routes(Network())
+    machine_wide = Network()
+    firewall(machine_wide)
+    routes(machine_wide)
     seen: set[int] = set()
     with contextlib.suppress(OSError):
         machine = os.stat("/proc/1/ns/net")
@@ -55,7 +64,7 @@ def firewall(network: Network) -> None:
     """Note the rules; those of the daemon are as they should be."""
     told = set()  # tables, as nft names them: not told twice
     for command, family in FAMILIES.items():
-        for line in network.run(command).splitlines():
+        for line in network.said[command].splitlines():
             if line.startswith("*"):
                 told.add(f"table {family} {line[1:]}")
             elif line.startswith(("-A", ":")) and " ACCEPT [" not in line:  # a chain's usual end
@@ -65,7 +74,7 @@ def firewall(network: Network) -> None:
                 told_here = f"{command} says {rule}{network.where}"
                 network.note(f"firewall {command} {rule}", told_here, odd)
     table = ""
-    for line in network.run("nft", "list", "ruleset").splitlines():
+    for line in network.said[RULESET].splitlines():
         rule = re.sub(r" ?(counter packets \d+ bytes \d+|expires \w+)", "", line.strip())
         if line.startswith("table "):
             table = "" if line.rstrip(" {") in told else line.rstrip(" {")
@@ -77,16 +86,16 @@ def firewall(network: Network) -> None:
 
 def routes(network: Network) -> None:
     """Note devices, routes and what delays or loses packets."""
-    for line in network.run("ip", "-o", "link", "show").splitlines():
+    for line in network.said[LINKS].splitlines():
         found = re.match(r"\d+: ([^:@]+)\S* <([^>]*)> mtu (\d+)", line)
         if found:
             name, flags, mtu = found.groups()
             state = "up" if "UP" in flags.split(",") else "down"
             told = f"the device {name}{network.where} is {state} with an MTU of {mtu}"
             network.note("link " + name, told)
-    for command in (("ip", "rule"), ("ip", "route"), ("tc", "qdisc", "show")):
-        for line in network.run(*command).splitlines():
+    for command in ROUTES:
+        for line in network.said[command].splitlines():
             told = re.sub(r"(expires \d+sec|qdisc (\S+) \S+|refcnt \d+) ?", r"\2 ", line).strip()
             odd = re.search("netem|blackhole|unreachable|prohibit", told) is not None
-            said = f"{' '.join(command)} says {told}{network.where}"
-            network.note(f"{command[1]} {told}", said, odd)
+            said = f"{command} says {told}{network.where}"
+            network.note(f"{command.split()[1]} {told}", said, odd)

@@ -50,11 +50,11 @@ OF_THE_MANAGER = (
 ).split()
 PRIVATE = (
     "/etc/shadow /etc/gshadow /etc/passwd /etc/sudoers /root /run/docker.sock "
-    "/run/containerd/containerd.sock /tmp /var/tmp /home /var/lib/systemd/linger"
+    "/run/containerd/containerd.sock /tmp /var/tmp /var/lib/systemd/linger"
 ).split()
 # Nobody gets there but by directories of root's, and these lead to no program.
 REACHED = (
-    "/etc/passwd /dev/net/tun /var/lib/systemd/linger /run/dbus/system_bus_socket "
+    "/etc/passwd /dev/net/tun /dev/shm/any /var/lib/systemd/linger /run/dbus/system_bus_socket "
     "/run/systemd/journal/stdout /sys/fs/cgroup/cgroup.procs /usr/share/dbus-1/session.conf "
     "/usr/lib/systemd/user/docker.service"
 ).split()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from harness.packages.common import LOCK_SECONDS, Repository, Tool, environment, signs, words
+from harness.packages.common import INSTALL_SECONDS, Repository, Tool, environment, signs, words
 
 DEPENDENCY = re.compile(r"(?:^|[,|])\s*([a-z0-9][a-z0-9.+-]+)")  # "adduser, runc (>= 1.0) | crun"
 
@@ -31,8 +31,8 @@ class Apt(Tool):
     ENVIRONMENT = environment(DEBIAN_FRONTEND="noninteractive", NEEDRESTART_SUSPEND="1")
 
     def _apt(self, *arguments: str) -> str:
-        # apt waits by itself, and takes the lock the moment it is free.
-        wait = f"DPkg::Lock::Timeout={int(min(self._patience, LOCK_SECONDS))}"
+        # apt waits by itself, and takes the lock the moment it is free; then it needs time to install.
+        wait = f"DPkg::Lock::Timeout={int(min(self._patience, INSTALL_SECONDS / 2))}"
         return self._do("apt-get", "-o", wait, "-y", *arguments)
 
     def install(self, *packages: str) -> str:

@@ -31,7 +31,7 @@ class Apt(Tool):
     ENVIRONMENT = environment(DEBIAN_FRONTEND="noninteractive", NEEDRESTART_SUSPEND="1")
 
     def _apt(self, *arguments: str) -> str:
-        # apt waits by itself, and takes the lock the moment it is free; then it needs time to install.
+        # apt waits by itself, and takes the lock the moment it is free; then it installs.
         wait = f"DPkg::Lock::Timeout={int(min(self._patience, INSTALL_SECONDS / 2))}"
         return self._do("apt-get", "-o", wait, "-y", *arguments)
 

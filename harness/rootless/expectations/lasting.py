@@ -17,8 +17,6 @@ FEWER, ALL = "memory pids", "cpu cpuset io memory pids"
 # Aspect → the trait that is to lose what limits memory and processes.
 UNDELEGATED = {"undelegated": "delegated-controllers", "discarded": "slice-controllers"}
 WARNED = "ignored, warned"
-# The newest systemd whose managers were seen to start without these (252); on forky one did not.
-TRIED_SYSTEMD = 252
 
 
 def _lasting(key: str, knob: str, value: str, source: str, where: str) -> None:
@@ -85,8 +83,6 @@ def _undelegated(controller: str, aspect: str, name: str) -> None:
     def predict(facts: Facts) -> Prediction:
         if cgroup_driver(facts) != "systemd":
             return not_applicable(f"no slice is looked at: {cgroup.because(facts)}")
-        if facts.systemd > TRIED_SYSTEMD:
-            return not_applicable(f"systemd {facts.systemd}: not seen without these controllers")
         changed = assume(facts, {name: fewer(facts, name)})
         found = limit(changed, controller)
         value = WARNED if found == "ignored" else found

@@ -117,7 +117,7 @@ CGROUP: tuple[Case, ...] = (
     ("P17.memory_discarded", "debian_12", {}, "ignored, warned"),
     ("P17.pids_discarded", "debian_12", {}, "ignored, warned"),
     ("P17.pids_discarded", "docker_19_03", {}, NA),
-    ("P17.pids_discarded", "debian_14", {}, NA),
+    ("P17.pids_discarded", "debian_14", {}, "ignored, warned"),
     ("P17.cpus", "debian_11", V1, "ignored"),
     ("P17.memory", "photon_4", {}, "ignored"),
     ("P17.memory_max", "photon_4", {}, "unlimited"),

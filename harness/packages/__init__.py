@@ -53,6 +53,10 @@ class PackageManager(Protocol):
     def refresh(self) -> str:
         """Read the indexes of all repositories anew."""
 
+    def refresh_only(self, path: str) -> str:
+        """Read the index of the repository that :meth:`add_repository` put into *path*; whether
+        the others are left as they are is the manager's."""
+
     def shell(self, line: str, answer: str = "") -> str:
         """Run a piece of shell that calls the manager: once nobody else holds the lock.  What it
         asks is told *answer*."""

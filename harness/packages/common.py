@@ -80,6 +80,12 @@ class Tool:
         """A piece of shell that calls the manager, or a part of it.  See :meth:`_do`."""
         return self._result("sh", "-c", line, answer=answer).transcript
 
+    def refresh(self) -> str:
+        raise NotImplementedError
+
+    def refresh_only(self, path: str) -> str:
+        return self.refresh()
+
     def _do(self, *argv: str) -> str:
         """Run *argv*, once nobody else holds the lock; the transcript.
 

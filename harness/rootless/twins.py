@@ -30,7 +30,6 @@ from harness.image.twins.repository import NAME, Built
 from harness.image.twins.schema import Twin
 from harness.matrix import TWIN, Cell
 from harness.packages import MANAGERS, Repository, install_anew, manager
-from harness.packages.apt import Apt
 from harness.rootless import inducing, installing
 from harness.rootless.relogin import log_in_again
 
@@ -90,7 +89,7 @@ def _become(guest: Guest, twin: Twin, packages: Built, log: Log) -> None:
     theirs = manager(tools.manager, root)
     added = theirs.add_repository(Repository(NAME, f"file://{where}"))
     # The base's own indexes are those of its preloaded packages: newer ones would be downloaded.
-    log(theirs.refresh_only(added) if isinstance(theirs, Apt) else theirs.refresh())
+    log(theirs.refresh_only(added))
     if twin.preinstalled:
         log(theirs.install(*twin.preinstalled))
     if twin.repository.serve:

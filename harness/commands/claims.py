@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +14,7 @@ from rich.text import Text
 from harness.commands import bothways
 from harness.commands.common import cache_option
 from harness.errors import UsageError
+from harness.names import MOST, nearest
 from harness.paths import runs
 from harness.results.grid import short
 from harness.results.ledger import LEDGER, TITLES, Claim, claim_order, coverage, load_ledger
@@ -98,9 +98,7 @@ def find(ledger: Mapping[str, Claim], text: str) -> tuple[Claim, list[Rule]]:
 def _near(ledger: Mapping[str, Claim], text: str) -> list[str]:
     name, dot, _ = text.partition(".")
     aspects = [rule.key for rule in rules_of(name.upper())] if dot else []
-    names = {key.lower(): key for key in aspects or [*ledger, *RULES]}
-    close = difflib.get_close_matches(text.lower(), names, n=5, cutoff=0.4)
-    return [names[key] for key in close] or aspects[:8]
+    return nearest(text, aspects or [*ledger, *RULES]) or aspects[:MOST]
 
 
 def _plain(claim: Claim, scenarios: Sequence[str]) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def context_in(info: Result) -> str:
 
 @pytest.mark.claims("D19.context", "D19.context_login", "D13.context_host", "D14",
                     "D13.unit_requires", "D13.unit_lines", "D13.unit_settings",
-                    "D13.unit_command", "D13.login", "D13.login_programs",
+                    "D13.unit_path", "D13.unit_command", "D13.login", "D13.login_programs",
                     "D13.flags")  # fmt: skip
 def test_installed(guest: Guest, docker: Docker, decide: Decider) -> None:
     """Installing leaves a unit of the user's own, and a context that the client uses."""
@@ -89,6 +89,8 @@ def test_installed(guest: Guest, docker: Docker, decide: Decider) -> None:
     named = re.search(r"^Requires=.*\bdbus\.socket\b", unit.stdout, re.MULTILINE) is not None
     decide("D13.unit_requires", named if unit.ok else "no unit", unit)
     decide("D13.unit_lines", installed.lines(unit.stdout) if unit.ok else "no unit", unit)
+    path = guest.user.sh('printf %s "$PATH"').stdout
+    decide("D13.unit_path", installed.path_in(unit.stdout, path) if unit.ok else "no unit", unit)
     asked = ("-p", ",".join((*installed.UNIT_SETTINGS, "ExecStart")))
     has = guest.user.run("systemctl", "--user", "show", *asked, "docker.service", check=False)
     in_force = dict(line.split("=", 1) for line in has.stdout.splitlines() if "=" in line)

@@ -96,7 +96,7 @@ def test_uninstall(guest: Guest, docker: Docker, decide: Decider) -> None:
     told = installing.lines(removed.stdout, lines.UNINSTALL)
     decide("D13.uninstall_said", ", ".join(told) or "none", removed.transcript)
     has = contexts(guest)
-    states = dict(line.split() for line in has.stdout.splitlines())
+    states = installing.contexts(has.stdout)
     current = next((name for name, used in states.items() if used == "true"), "none")
     fate = "left" if "rootless" in states else "never made"
     if "rootless" not in states and "rootless " in had.stdout:

@@ -6,6 +6,7 @@ from __future__ import annotations
 # earlier daemons follow from the facts (expectations/derive.py).
 PREPARED = {
     "setup-tool": "on PATH",
+    "docker-client": "present",
     "port-boundary": "1024",
     "max-user-namespaces": ">0",
     "apparmor-userns": "absent",

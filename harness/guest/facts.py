@@ -75,6 +75,7 @@ class Facts:
     existing_driver_dirs: tuple[str, ...] = ()  # storage driver directories in the data root
     daemon_json: Mapping[str, Any] = field(default_factory=dict)  # ~/.config/docker/daemon.json
     ipv6: bool = True  # the loopback device has ::1
+    client_beside_script: bool = True  # docker in the directory of dockerd-rootless.sh
     slice_controllers: tuple[str, ...] = ()  # of user-UID.slice (v2), where dockerd looks
 
     @property

@@ -67,6 +67,7 @@ def facts(user: str, login: Mapping[str, Any], root: Mapping[str, Any]) -> Facts
         setuptool=root["setuptool"],
         setuptool_sha256=root["setuptool_sha256"],
         setuptool_on_path=root["setuptool_on_path"],
+        client_beside_script=root["client_beside_script"],
         rootful_socket_writable=login["rootful_socket_writable"],
         lingering=root["lingering"],
         sh=root["sh"].rpartition("/")[2],

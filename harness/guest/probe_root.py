@@ -1,5 +1,5 @@
 # Python 3.6, few imports (each costs time under emulation), and printing is what it is for:
-# ruff: noqa: PTH110, PTH112, PTH118, PTH123, PTH208, SIM115, SIM905, T201
+# ruff: noqa: PTH110, PTH112, PTH118, PTH120, PTH123, PTH208, SIM115, SIM905, T201
 """Runs in the guest as root, fed to ``python3 -I -``: gathers, and leaves reading to the host.
 
 Standard library of Python 3.6 only (CentOS 7, Leap 15); what it imports of the harness is carried
@@ -156,6 +156,7 @@ def main() -> None:
     daemon_json = read(os.path.join(login["config_home"], "docker/daemon.json"))
     setuptool_on_path = find(SETUPTOOL, user_path)
     setuptool = setuptool_on_path or find(SETUPTOOL, [*SETUPTOOL_DIRS, login["home"] + "/bin"])
+    beside = os.path.dirname(paths.get("dockerd-rootless.sh") or setuptool)
     gathered = {
         "kernel": kernel.release,
         "arch": kernel.machine,
@@ -180,6 +181,7 @@ def main() -> None:
         "setuptool": setuptool,
         "setuptool_sha256": file_sha256(setuptool),
         "setuptool_on_path": bool(setuptool_on_path),
+        "client_beside_script": bool(beside and find("docker", [beside])),
         "daemon_json": daemon_json,
         "data_root": nonempty_directories(data_root(login, daemon_json)),
         "sh": os.path.realpath("/bin/sh"),

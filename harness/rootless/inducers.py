@@ -264,6 +264,7 @@ INDUCERS: dict[str, Inducer] = {
        for name in ("ip_tables", "nf_tables", "overlay", "br_netfilter", "tun")},
     **{name: Inducer(_program(name), ("present", "missing"))
        for name in ("rootlesskit", "rootlessctl", "slirp4netns", "fuse-overlayfs")},
+    "docker-client": Inducer(_program("docker"), ("present", "missing")),
     **{name: Inducer(_helper(name), _HELPED) for name in ("newuidmap", "newgidmap")},
     "subordinate-uids": Inducer(_ids("/etc/subuid"), *_IDS),
     "subordinate-gids": Inducer(_ids("/etc/subgid"), *_IDS),

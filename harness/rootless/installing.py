@@ -54,6 +54,13 @@ def outcome(guest: Guest, result: ToolResult) -> str:
     return words_of_install(result, "" if result.exit_status == 0 else engine.daemon_log(guest))
 
 
+def contexts(listed: str) -> dict[str, str]:
+    """Whether each context is the current one, ``true`` or ``false``, of what `docker context ls
+    --format "{{.Name}} {{.Current}}"` *listed*, besides whatever else it said."""
+    found = (line.split() for line in listed.splitlines())
+    return {words[0]: words[1] for words in found if len(words) == 2}
+
+
 def error_of(result: ToolResult) -> str:
     """The first error that the tool gives, without its tag; empty for none."""
     tag = "[ERROR] "

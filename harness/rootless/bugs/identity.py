@@ -9,6 +9,7 @@ from harness.rootless import engine
 from harness.rootless.bugs import acts
 from harness.rootless.bugs.layers import File, load
 from harness.rootless.bugs.model import Bug, Case, add
+from harness.rootless.expectations import ids
 from harness.rootless.expectations.versions import rootlesskit_at_least
 from harness.rootless.inducers import CannotInduce
 
@@ -123,7 +124,7 @@ add(Bug(
     trait=f"{FEW} subordinate ids, and a layer with a file of owner {NOBODY}",
     induce=lambda case: _give_ids(case, FEW),
     attempt=lambda case: load(case, "owned", (File("owned", NOBODY),)),
-    symptom=r"lchown .*: invalid argument",
+    symptom=ids.TOO_SMALL,
     healthy=r"^Loaded image",
     cure=lambda case: _give_ids(case, 65536),
     cured_by="65536 subordinate ids, and a restart of the daemon",

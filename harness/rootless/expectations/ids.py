@@ -11,7 +11,8 @@ from harness.rootless.expectations.start import needs_daemon, needs_tool
 from harness.rootless.traits import assume
 
 PREREQUISITES = f"{PHOTON}, 'Prerequisites'; {MANUAL}, 'Prerequisites'"
-TOO_SMALL = r"lchown /\S+: invalid argument"  # when the layer is loaded
+# When the layer is loaded; of Debian's 28.5.2+dfsg4, "lchownat owned".
+TOO_SMALL = r"lchown(?:at)? \S+: invalid argument"
 
 
 def highest_id(facts: Facts) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-
 from harness.guest.facts import Facts
 from harness.rootless.expectations import requirements
 from harness.rootless.expectations.model import Prediction, not_applicable, rule
@@ -19,7 +17,7 @@ DONE = ("installed", "systemd not detected")  # the outcomes with exit status 0
 
 
 def _because(facts: Facts) -> str:
-    beside = "" if requirements.docker_beside_tool(facts) else "not "
+    beside = "" if facts.client_beside_script else "not "
     missing = ", ".join(requirements.missing_requirements(facts)) or "nothing"
     return (
         f"missing {missing}, user session {'yes' if facts.user_session else 'no'}, docker "
@@ -130,7 +128,8 @@ def path(facts: Facts) -> Prediction:
     """The value of the line `export PATH=` that `install` prints: the tool's directory first."""
     if tool_at_least(facts, "29"):
         return not_applicable(f"not known of the setup tool of engine {facts.engine}")
-    return Prediction(f"{PurePosixPath(facts.setuptool).parent}:$PATH", facts.setuptool)
+    directory = requirements.tool_directory(facts)
+    return Prediction(f"{directory}:$PATH", f"dockerd-rootless.sh is in {directory}")
 
 
 @rule("D13.advice", source=INSTALL)

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import PurePosixPath
 
 from harness.guest.facts import Facts
+from harness.rootless.expectations import requirements
 from harness.rootless.expectations.install import (
     INSTALL,
     docker_host,
@@ -85,13 +85,28 @@ def lines(unit: str) -> str:
     return " ".join(sorted([*names, *(f"Environment={name}" for name in set_there)]))
 
 
+@rule("D13.unit_path", source="dockerd-rootless-setuptool.sh")
+@needs_unit
+def unit_path(facts: Facts) -> Prediction:
+    """Where the unit has programs looked for; ``$PATH`` stands for that of the user's session."""
+    directory = requirements.tool_directory(facts)
+    value = f"{directory}:/sbin:/usr/sbin:$PATH"
+    return Prediction(value, f"dockerd-rootless.sh is in {directory}")
+
+
+def path_in(unit: str, session: str) -> str:
+    """PATH in a *unit*'s text, as the rule writes it; *session* is PATH of the user's session."""
+    found = re.search(r"^Environment=PATH=(.*)$", unit, re.MULTILINE)
+    value = found[1] if found else "none"
+    return value.removesuffix(session) + "$PATH" if value.endswith(session) else value
+
+
 @rule("D13.unit_command", source="dockerd-rootless-setuptool.sh")
 @needs_unit
 def unit_command(facts: Facts) -> Prediction:
     """What the unit starts: the script beside the tool, with no argument."""
-    return Prediction(
-        str(PurePosixPath(facts.setuptool).parent / "dockerd-rootless.sh"), facts.setuptool
-    )
+    script = str(requirements.tool_directory(facts) / "dockerd-rootless.sh")
+    return Prediction(script, f"a login finds it in {script.rpartition('/')[0]}")
 
 
 def command(shown: str) -> str:

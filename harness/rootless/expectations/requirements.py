@@ -116,12 +116,10 @@ def check(facts: Facts, *, force: bool = False, skip_iptables: bool = False) -> 
     return "satisfied"
 
 
-def docker_beside_tool(facts: Facts) -> bool:
-    """The tool calls ``docker`` in its own directory, and no other."""
-    docker = facts.binary("docker")
-    if docker is None or not facts.setuptool:
-        return False
-    return PurePosixPath(docker.path).parent == PurePosixPath(facts.setuptool).parent
+def tool_directory(facts: Facts) -> PurePosixPath:
+    """The tool's $BIN, from which it calls ``docker``: the directory of dockerd-rootless.sh."""
+    script = facts.binary("dockerd-rootless.sh")
+    return PurePosixPath(script.path if script else facts.setuptool).parent
 
 
 def install(facts: Facts, *, force: bool = False, skip_iptables: bool = False) -> str:
@@ -133,6 +131,6 @@ def install(facts: Facts, *, force: bool = False, skip_iptables: bool = False) -
         return "failed: smoke test fails"
     if facts.user_session and (reason := start_failure(facts)):
         return f"failed: {reason}"
-    if not docker_beside_tool(facts):
+    if not facts.client_beside_script:
         return "failed: docker not beside the tool"
     return "installed" if facts.user_session else "systemd not detected"

@@ -7,7 +7,7 @@ import stat
 from dataclasses import replace
 
 from harness.guest.facts import Facts, version_tuple
-from harness.rootless.traits.model import add, add_words, with_binary, without_binary
+from harness.rootless.traits.model import add, add_flag, add_words, with_binary, without_binary
 
 ENGINE_BINARIES = (
     "containerd",
@@ -195,6 +195,8 @@ add("engine", "dockerd's version", lambda f: _digits(f.engine), _change_engine,
     "20.10.24", "none", open=True)
 add("setup-tool", f"whether a login finds {TOOL}", _setup_tool, _change_setup_tool,
     "on PATH", "off PATH", "missing")
+add_flag("docker-client", "docker beside dockerd-rootless.sh, where the setup tool calls it",
+         "client_beside_script", "present", "missing")  # fmt: skip
 add("setup-tool-version", f"the engine's version that {TOOL} is of", _tool_version,
     _change_tool_version, *KNOWN_TOOLS.values(), open=True)
 for _helper, _capability in HELPERS.items():

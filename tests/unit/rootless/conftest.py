@@ -120,7 +120,7 @@ def arch_rolling(debian_12: Facts) -> Facts:
 @pytest.fixture
 def suite_layout(debian_12: Facts) -> Facts:
     """Debian 12 before the repair of the layout."""
-    return assume(debian_12, {"setup-tool": "off PATH"})
+    return assume(debian_12, {"setup-tool": "off PATH", "docker-client": "missing"})
 
 
 @pytest.fixture

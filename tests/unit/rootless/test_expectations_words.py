@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.guest.facts import Facts
+from harness.guest.facts import Binary, Facts
 from harness.guest.session import Result
 from harness.rootless import installing, kit, setuptool
 from harness.rootless.expectations import (
@@ -22,7 +22,7 @@ from harness.rootless.expectations import (
 )
 from harness.rootless.expectations.installed import lines as lines_of_unit
 from harness.rootless.expectations.model import OTHERWISE
-from harness.rootless.expectations.requirements import docker_beside_tool, missing_in
+from harness.rootless.expectations.requirements import install, missing_in, tool_directory
 from harness.rootless.expectations.start import reason_in
 from harness.rootless.expectations.versions import (
     kernel_at_least,
@@ -218,6 +218,11 @@ def test_the_lines_of_a_unit() -> None:
 def test_a_layer_with_too_high_an_id() -> None:
     told = "ApplyLayer exit status 1 stdout:  stderr: lchown /owned: invalid argument"
     assert re.search(ids.TOO_SMALL, told)
+    newer = (
+        'failed to Lchown "owned" for UID 65537, GID 65537 (try increasing the number of '
+        "subordinate IDs in /etc/subuid and /etc/subgid): lchownat owned: invalid argument"
+    )
+    assert re.search(ids.TOO_SMALL, newer)
     assert not re.search(ids.TOO_SMALL, "lchown /owned: operation not permitted")
 
 
@@ -305,9 +310,12 @@ def test_versions(debian_12: Facts) -> None:
     assert rootlesskit_at_least(replace(debian_12, rootlesskit=""), "0.14.2")
 
 
-def test_docker_is_looked_for_beside_the_tool(debian_12: Facts, suite_layout: Facts) -> None:
-    assert docker_beside_tool(debian_12)
-    assert not docker_beside_tool(suite_layout)
+def test_docker_is_looked_for_beside_the_script(debian_12: Facts, suite_layout: Facts) -> None:
+    elsewhere = Binary("/usr/local/bin/docker", 0, 0o755)
+    wrapped = replace(debian_12, binaries={**debian_12.binaries, "docker": elsewhere})
+    assert install(wrapped) == "installed"
+    assert install(suite_layout) == "failed: docker not beside the tool"
+    assert str(tool_directory(replace(debian_12, setuptool="/usr/local/bin/tool"))) == "/usr/bin"
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,12 @@ BREAK_OUT = """
 test "$(id -u)" = 0 && echo root
 test -r "$1/etc/passwd" && grep -q "^root:" "$1/etc/passwd" && echo sees-host
 cat "$1/etc/shadow" > /dev/null && echo reads-shadow
+cat "$1/etc/gshadow" > /dev/null && echo reads-gshadow
+for place in etc/cron.d etc/cron.daily etc/ld.so.conf.d etc/modprobe.d etc/pam.d etc/profile.d \
+    etc/security etc/ssh etc/sudoers.d etc/systemd/system etc/udev/rules.d boot root usr/bin \
+    usr/lib usr/lib/systemd/system usr/local/bin usr/sbin var/spool/cron; do
+    test -w "$1/$place" && echo "writes-/$place"
+done
 sh -c ': >> "$1"' sh "$1/etc/passwd" && echo writes-passwd
 for directory in "$1"/etc "$1"/etc/.ro* "$1"/usr; do
     touch "$directory/$3"

@@ -26,6 +26,7 @@ netns=/proc/$pid/root$2/netns  # with --detach-netns dockerd itself is in the ma
 [ -e "$netns" ] || netns=/proc/$pid/ns/net
 nsenter --net="$netns" ip -o link show dev tap0
 """
+SLIRP = r"""tr '\0' '\n' < /proc/"$(pgrep -u "$1" -n -f 'slirp4netns.* tap0$')"/cmdline"""
 PING = 'ping -c 1 -W 3 "$1" || ping -c 5 -W 10 "$1"'  # the second where the guest may be slow
 OLD_SLIRP = """#!/bin/sh
 # The program as it was before --netns-type, for who asks it.
@@ -46,7 +47,7 @@ def component(docker: Docker) -> tuple[dict[str, str] | None, Result]:
 
 
 @pytest.mark.claims("M29", "M29.mtu", "M29.mtu_device", "M29.port_driver", "M29.named_by_version",
-                    "M29.words")  # fmt: skip
+                    "M29.words", "M29.sandbox")  # fmt: skip
 def test_stack(guest: Guest, docker: Docker, decide: Decider) -> None:
     """slirp4netns is the stack where it is installed, with an MTU and a port driver to match."""
     arguments = kit.arguments(guest)
@@ -68,6 +69,10 @@ def test_stack(guest: Guest, docker: Docker, decide: Decider) -> None:
     decide("M29.port_driver", kit.option(arguments, "port-driver") or "none", arguments)
     others = kit.options(arguments, "net", "mtu", "port-driver", "state-dir")
     decide("M29.words", others or "none", arguments)
+    # The newest: a wrapper that waits for it has its words too.
+    slirp = guest.root.sh(SLIRP, guest.access.user, check=False)
+    shut = sorted(word for word in slirp.stdout.splitlines() if word.startswith("--enable-"))
+    decide("M29.sandbox", " ".join(shut) or "nothing", slirp)
 
 
 @pytest.mark.claims("M29.rootlessctl")

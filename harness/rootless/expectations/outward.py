@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.guest.facts import Facts
+from harness.guest.facts import Facts, version_tuple
 from harness.rootless.expectations.derive import network_driver
 from harness.rootless.expectations.model import Prediction, not_applicable, rule
 from harness.rootless.expectations.promise import promise
@@ -19,6 +19,8 @@ WORDS = (
     "--copy-up=/etc --copy-up=/run --disable-host-loopback --propagation=rslave "
     "--slirp4netns-sandbox=auto --slirp4netns-seccomp=auto"
 )
+
+SHUT_IN = (1, 0)  # the oldest slirp4netns that was seen to be told both
 
 promise("M29.traffic", "answers",
         "A container asks for a word on TCP at an address of the machine: ``answers`` or "
@@ -37,6 +39,18 @@ def host_loopback(facts: Facts) -> Prediction:
     if driver != "slirp4netns":
         return not_applicable(f"{driver} has no 10.0.2.2 that is known to be the machine")
     return Prediction(NO_ANSWER, f"the script of engine {facts.engine}: --disable-host-loopback")
+
+
+@rule("M29.sandbox", source=SCRIPT)
+@needs_daemon
+def sandbox(facts: Facts) -> Prediction:
+    """What the running slirp4netns is told to shut itself into, in the alphabet's order."""
+    driver = network_driver(facts)
+    if driver != "slirp4netns":
+        return not_applicable(f"{driver} is another stack")
+    if not version_tuple(facts.slirp4netns) >= SHUT_IN:
+        return not_applicable(f"not known of slirp4netns {facts.slirp4netns or 'without version'}")
+    return Prediction("--enable-sandbox --enable-seccomp", f"slirp4netns {facts.slirp4netns}: both")
 
 
 @rule("M29.words", source=SCRIPT)

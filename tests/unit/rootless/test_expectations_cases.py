@@ -598,6 +598,8 @@ TRIALS: tuple[Case, ...] = (
     ("M25.cgroupfs_setting", "docker_19_03", {}, NA),
     ("M29.host_loopback", "debian_12", {}, "no answer"),
     ("M29.host_loopback", "debian_14", {"slirp4netns": "missing"}, NA),
+    ("M29.sandbox", "debian_11", {}, "--enable-sandbox --enable-seccomp"),
+    ("M29.sandbox", "newest", {"slirp4netns": "missing"}, NA),
     ("M29.words", "newest", {}, NA),
     ("M29.words", "docker_19_03", {}, NA),
     ("P15.host_ip", "debian_12", {}, "127.0.0.1 alone"),

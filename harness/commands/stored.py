@@ -94,7 +94,7 @@ def _read(data: Mapping[str, Any]) -> Facts | None:
     """None where there are none, or another version of the harness wrote other facts."""
     try:
         return Facts.from_json(data)
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         return None
 
 

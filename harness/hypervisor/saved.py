@@ -15,8 +15,9 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
+import msgspec
 from filelock import BaseFileLock, FileLock
 
 from harness.hypervisor import owners
@@ -25,6 +26,13 @@ MEMORY, DISK, SEED, META = "memory.save", "disk.qcow2", "seed.iso", "state.json"
 NVRAM = "nvram.fd"  # the variables of UEFI; not of every guest
 LOGS = "logs"  # what was noted while the state was made; not needed to restore it
 WORKSPACE = ".new-"  # and the process that writes in it
+
+
+class Written(TypedDict):
+    """What was written to a file: bytes, and their digest as hexadecimal text."""
+
+    size: int
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,7 @@ class SavedState:
     uuid: str
     created: float
     extra: Mapping[str, Any]
-    files: Mapping[str, Mapping[str, Any]]
+    files: Mapping[str, Written]
 
     @property
     def memory(self) -> Path:
@@ -237,11 +245,13 @@ def _fingerprint(path: Path) -> tuple[int, ...]:
 
 
 def _load(directory: Path) -> SavedState | None:
+    """None also for a copy of a state under another name: what is kept and removed goes by it."""
     try:
-        record = json.loads((directory / META).read_text())
-        return SavedState(directory=directory, **record)
-    except (OSError, ValueError, TypeError):
+        record = msgspec.json.decode((directory / META).read_bytes(), type=dict[str, Any])
+        state = msgspec.convert({**record, "directory": directory}, SavedState)
+    except (OSError, ValueError, RecursionError):  # msgspec's are of ValueError
         return None
+    return state if state.key == directory.name else None
 
 
 def digest(path: Path) -> str:

@@ -80,7 +80,7 @@ def keep_house(
             if state.key not in kept and orphaned(state, store, images):
                 store.remove(state.key)
         store.evict(max_age=max_age, max_bytes=max_bytes, keep=kept)
-        gone = [*sorted(before - _keys(store)), *_unreadable(store, quiet)]
+        gone = [*sorted(before - _keys(store)), *_unreadable(store, cache, quiet)]
     return Removed(
         tuple(gone), tuple(_abandoned(cache)), tuple(_old_logs(cache, max_age)),
         tuple(cached.evict(cache.twins, max(max_age, quiet))), unfinished,
@@ -103,7 +103,7 @@ def clear_states(cache: Cache) -> tuple[list[SavedState], list[SavedState]]:
         for state in before:
             if state.key not in kept:
                 store.remove(state.key)
-        _unreadable(store, 0.0)
+        _unreadable(store, cache, 0.0)
     left = _keys(store)
     return [s for s in before if s.key not in left], [s for s in before if s.key in left]
 
@@ -150,11 +150,13 @@ def _keys(store: StateStore) -> set[str]:
     return {state.key for state in store.all()}
 
 
-def _unreadable(store: StateStore, quiet: float) -> list[str]:
+def _unreadable(store: StateStore, cache: Cache, quiet: float) -> list[str]:
     """Remove states whose record is damaged: no other look at the store shows them."""
     gone = []
     for path in store.directory.glob("[!.]*"):
-        if path.is_dir() and store.get(path.name) is None and _age(path) >= quiet:
+        if not path.is_dir() or store.get(path.name) is not None or _age(path) < quiet:
+            continue
+        if f"{path}/" not in used_files(cache):
             shutil.rmtree(path, ignore_errors=True)
             gone.append(path.name)
     return gone

@@ -97,6 +97,15 @@ def test_a_state_that_nobody_altered_comes_first(call: Call, place: Path, facts:
     assert (found["name"], found["altered"]) == ("daemon", "")
 
 
+@pytest.mark.parametrize("wrong", ["x", 7, [1], {"modules": [], "modules_blocked": []}])
+def test_facts_that_are_none(call: Call, place: Path, facts: Facts, wrong: object) -> None:
+    saved(place, "daemon", facts)
+    (record,) = (place / "states").glob("*/state.json")
+    data = json.loads(record.read_text())
+    record.write_text(json.dumps({**data, "extra": {"facts": wrong}}))
+    assert explained(call, "P15")["facts"] is None
+
+
 def test_what_altered_a_state_is_told(call: Call, place: Path, facts: Facts) -> None:
     saved(place, "daemon", facts, induced=["prepared:userns-clone=0"], withheld=["photon-subuid"])
     what = "--induce prepared:userns-clone=0 --withhold photon-subuid"

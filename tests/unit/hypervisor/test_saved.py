@@ -65,6 +65,21 @@ def test_a_record_that_cannot_be_read_is_no_state(store: StateStore, text: str) 
     assert store.get("k1") is None
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("created", "never"), ("cell", 7), ("cell", None), ("extra", []), ("parent", {}),
+     ("files", {"disk.qcow2": {"size": "1"}}), ("key", "../k1"), ("key", "k2")],
+)  # fmt: skip
+def test_a_record_that_says_another_thing_is_no_state(
+    store: StateStore, field: str, value: object
+) -> None:
+    state = publish(store, "k1")
+    record = json.loads((state.directory / META).read_text())
+    (state.directory / META).write_text(json.dumps({**record, field: value}))
+    assert store.get("k1") is None
+    assert store.all() == []
+
+
 def test_workspaces_of_dead_writers_are_swept(store: StateStore) -> None:
     dead = store.directory / ".new-999999-1-0badb007-1"
     former = store.directory / ".new-999999-1700000000"

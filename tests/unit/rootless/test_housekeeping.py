@@ -111,6 +111,28 @@ def test_what_a_guest_uses_stays(place: Cache, monkeypatch: pytest.MonkeyPatch) 
     assert (gone, {state.key for state in stayed}) == ([], {"base", "used"})
 
 
+def test_a_copy_under_another_name_is_no_state(
+    place: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(place, "used")
+    shutil.copytree(place.states / "used", place.states / "used.bak")
+    monkeypatch.setattr(housekeeping, "used_files", lambda _: f"{place.states}/used/disk.qcow2")
+    gone, stayed = clear_states(place)
+    assert (gone, [state.key for state in stayed]) == ([], ["used"])
+    assert left(place) == {"used"}
+    assert not (place.states / "used.bak").exists()
+
+
+def test_a_damaged_record_of_what_a_guest_uses_stays(
+    place: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(place, "used")
+    (place.states / "used" / META).write_text("{")
+    monkeypatch.setattr(housekeeping, "used_files", lambda _: f"{place.states}/used/disk.qcow2")
+    clear_states(place)
+    assert (place.states / "used" / DISK).exists()
+
+
 def test_damaged_records_go_in_time(place: Cache) -> None:
     save(place, "a")
     (place.states / "a" / META).write_text("{")

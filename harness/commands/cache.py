@@ -28,19 +28,20 @@ from harness.rootless import housekeeping
 from harness.rootless.lab import STATE_MAX_AGE, STATE_MAX_BYTES
 
 DAY, GIB = 86_400.0, 1 << 30
+MOST = 1e9  # more days or GiB than there will be, and fewer seconds or bytes than a number holds
 
 
 class Amount(click.FloatRange):
-    """A number from 0 on, and neither ``inf`` nor ``nan``."""
+    """A number from 0 to MOST, and not ``nan``."""
 
     def __init__(self) -> None:
-        super().__init__(min=0)
+        super().__init__(min=0, max=MOST)
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         number: float = super().convert(value, param, ctx)
-        if not math.isfinite(number):
+        if math.isnan(number):
             self.fail(f"{value} is no amount", param, ctx)
         return number
 

@@ -269,7 +269,7 @@ def test_a_cache_that_cannot_be_made(call: Call, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["--max-size", "--max-age"])
-@pytest.mark.parametrize("number", ["inf", "nan", "-1"])
+@pytest.mark.parametrize("number", ["inf", "nan", "-1", "1e300"])
 def test_what_is_no_number_evicts_nothing(option: str, number: str, call: Call) -> None:
     said = call("cache", "evict", option, number)
     assert said.exit_code == 4, said.output

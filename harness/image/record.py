@@ -80,7 +80,9 @@ def load(folder: Path, *, full: bool) -> Image | None:
         record = msgspec.json.decode((folder / NAME).read_bytes(), type=Record)
     except FileNotFoundError:
         raise Corrupt(f"{NAME} is missing") from None
-    except msgspec.MsgspecError as exc:
+    except OSError as exc:
+        raise Corrupt(f"{NAME} cannot be read: {exc.strerror}") from None
+    except (ValueError, RecursionError) as exc:  # msgspec's are of ValueError
         raise Corrupt(f"{NAME} is unreadable: {exc}") from None
     needed = {DISK} if record.origin else {DISK, KERNEL, INITRD}
     if missing := needed - record.files.keys():
@@ -110,13 +112,15 @@ def _check(path: Path, stamp: Stamp, full: bool) -> bool:
     """Raise if the file is not the recorded one; True if only its time of change differs."""
     try:
         now = path.stat()
+        if now.st_size != stamp.size:
+            raise Corrupt(f"{path.name} has {now.st_size} bytes, not {stamp.size}")
+        touched = now.st_mtime_ns != stamp.mtime_ns
+        if (full or touched) and (found := _sha256(path)) != stamp.sha256:
+            raise Corrupt(f"{path.name} has SHA-256 {found[:12]}…, not {stamp.sha256[:12]}…")
     except FileNotFoundError:
         raise Corrupt(f"{path.name} is missing") from None
-    if now.st_size != stamp.size:
-        raise Corrupt(f"{path.name} has {now.st_size} bytes, not {stamp.size}")
-    touched = now.st_mtime_ns != stamp.mtime_ns
-    if (full or touched) and (found := _sha256(path)) != stamp.sha256:
-        raise Corrupt(f"{path.name} has SHA-256 {found[:12]}…, not {stamp.sha256[:12]}…")
+    except OSError as exc:
+        raise Corrupt(f"{path.name} cannot be read: {exc.strerror}") from None
     return touched
 
 

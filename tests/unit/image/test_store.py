@@ -13,7 +13,7 @@ from harness.image import store
 from harness.image.debian import DISK, INITRD, KERNEL, LOG, Built
 from harness.image.model import Image
 from harness.image.recipe import Recipe
-from harness.image.record import NAME
+from harness.image.record import NAME, Corrupt, load
 from tests.unit.image.conftest import Builder
 
 Ensure = Callable[..., Image]
@@ -96,9 +96,9 @@ def test_a_truncated_disk_needs_no_verify(ensure: Ensure, builder: Builder) -> N
     assert builder.calls == 2
 
 
-@pytest.mark.parametrize("text", ["", "{", "{}", "[1]", "\0"])
-def test_a_broken_record_is_not_trusted(ensure: Ensure, builder: Builder, text: str) -> None:
-    (ensure().folder / NAME).write_text(text)
+@pytest.mark.parametrize("text", [b"", b"{", b"{}", b"[1]", b"\0", b'{"cell": "\xff"}'])
+def test_a_broken_record_is_not_trusted(ensure: Ensure, builder: Builder, text: bytes) -> None:
+    (ensure().folder / NAME).write_bytes(text)
     ensure()
     assert builder.calls == 2
 
@@ -106,6 +106,19 @@ def test_a_broken_record_is_not_trusted(ensure: Ensure, builder: Builder, text: 
 @pytest.mark.parametrize("name", [DISK, KERNEL, NAME])
 def test_a_missing_file_is_not_trusted(ensure: Ensure, builder: Builder, name: str) -> None:
     (ensure().folder / name).unlink()
+    ensure()
+    assert builder.calls == 2
+
+
+@pytest.mark.parametrize("name", [DISK, KERNEL, NAME])
+def test_a_file_that_cannot_be_read_is_not_trusted(
+    ensure: Ensure, builder: Builder, name: str
+) -> None:
+    file = ensure().folder / name
+    file.unlink()
+    file.symlink_to(file)
+    with pytest.raises(Corrupt, match=rf"^{name} cannot be read: Too many levels"):
+        load(file.parent, full=True)
     ensure()
     assert builder.calls == 2
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import click
@@ -22,6 +23,7 @@ from harness.image.upstream import catalogue, fetch
 from harness.matrix import Cell, select
 from harness.paths import Cache, cache
 from harness.results.terminal import make_console
+from harness.results.text import printable
 
 
 @click.group(cls=Group)
@@ -140,7 +142,8 @@ def _recipe(cell: Cell) -> recipe.Recipe:
 @click.argument("cell", required=False)
 @cache_option
 def verify(cell: str | None, cache_dir: str | None) -> None:
-    """Read every byte of the image of CELL, or of all images, and compare the digests.
+    """Read every byte of the image of CELL, or of all images, and compare the digests.  All that
+    are damaged are told.
 
     \b
     Example:
@@ -156,24 +159,36 @@ def verify(cell: str | None, cache_dir: str | None) -> None:
                 f"the cache holds no image of {cell}",
                 command=f"harness image {verb} {cell}" if verb else "harness matrix",
             )
+    bad: list[TestbedError] = []
     for folder, entry, condition in found:
-        if entry is None:
-            verb, name = _made(folder)
-            raise TestbedError(f"the image {folder} is {condition}", hint=f"{verb} it again",
-                               command=f"harness image {verb} {name} --force")  # fmt: skip
-        store.verify(entry)
-        click.echo(f"{entry.cell}: {entry.digest}")
+        try:
+            if entry is None:
+                raise _damaged(folder, condition)
+            store.verify(entry)
+            click.echo(f"{entry.cell}: {entry.digest}")
+        except TestbedError as error:
+            bad.append(error)
+    for earlier in bad[:-1]:
+        say(printable(f"harness: {earlier}"))
+    if bad:
+        raise bad[-1]
     if not found:
         click.echo("no images")
 
 
-def _made(folder: Path) -> tuple[str, str]:
-    """The verb that makes the image of a directory, and its cell, whatever is left in it."""
+def _damaged(folder: Path, condition: str) -> TestbedError:
+    """What is said of a directory of images that holds none."""
     cell = folder.name.rpartition("-")[0].replace("_", "/", 1)
+    name, _, arch = cell.partition("/")
     entry = catalogue.load_all().get(cell)
     fetched = entry is not None and fetch.place(entry, folder.parent) == folder
-    built = cell.partition("/")[0] in recipe.names()
-    return "build" if built and not fetched else "fetch", cell
+    if not fetched and name in recipe.names() and arch in recipe.load(name).arch:
+        hint, command = "build it again", f"harness image build {cell} --force"
+    elif entry:
+        hint, command = "fetch it again", f"harness image fetch {cell} --force"
+    else:
+        hint, command = "nothing makes it again; remove it", f"rm -r {shlex.quote(str(folder))}"
+    return TestbedError(f"the image {folder} is {condition}", hint=hint, command=command)
 
 
 def _is_built(cell: str) -> bool:

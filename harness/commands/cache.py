@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import time
 from typing import Any
@@ -154,10 +155,18 @@ def _clear_images(place: Cache) -> None:
         click.echo(f"removed the image of {entry.cell}")
     if gone := cached.evict(place.twins, 0.0):
         click.echo(f"removed the packages of {number(len(gone), 'twin')}")
-    for folder, damaged, _ in scan(place):
-        if damaged is None:
+    for folder, whole, _ in scan(place):
+        if whole is not None:
+            continue
+        if f"{folder}/" in lines:
+            click.echo(f"kept {folder.name}, which running guests use")
+            continue
+        if folder.is_symlink():
+            folder.unlink()
+        else:
             shutil.rmtree(folder, ignore_errors=True)
-            click.echo(f"removed {folder.name}, which was damaged")
+        done = "cannot remove" if os.path.lexists(folder) else "removed"
+        click.echo(f"{done} {folder.name}, which was damaged")
 
 
 def _show(place: Cache) -> None:

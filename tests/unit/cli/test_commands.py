@@ -248,6 +248,33 @@ def test_a_damaged_image_is_shown_and_cleared(call: Call, place: Path) -> None:
     assert not folder.exists()
 
 
+def test_every_damaged_image_is_told_with_a_command_to_paste(call: Call, place: Path) -> None:
+    images = place / "images"
+    names = ("debian-12_x86_64-0123456789ab", "debian-12_vax64-0123456789ab", "a stray")
+    for name in names:
+        (images / name).mkdir(parents=True)
+    (images / names[0] / "image.json").mkdir()
+    verified = call("image", "verify")
+    assert verified.exit_code == 16
+    assert verified.stderr.count("harness: the image ") == 3
+    assert [line for line in verified.stderr.splitlines() if line.startswith("  $ ")] == [
+        f"  $ rm -r '{images}/a stray'",
+        f"  $ rm -r {images}/debian-12_vax64-0123456789ab",
+        "  $ harness image build debian-12/x86_64 --force",
+    ]
+    for words in (("cache",), ("image", "list"), ("cache", "evict")):
+        assert call(*words).exit_code == 0
+
+
+def test_a_link_among_the_images_goes_and_not_where_it_leads(call: Call, place: Path) -> None:
+    (place / "images").mkdir(parents=True)
+    link = place / "images" / "up"
+    link.symlink_to("..")
+    assert "removed up, which was damaged" in call("cache", "clear", "--images").stdout
+    assert not link.is_symlink()
+    assert (place / "images").is_dir()
+
+
 def test_packages_of_twins_are_shown_and_cleared(call: Call, place: Path) -> None:
     folder = place / "twins" / "photon-4-0123456789ab"
     folder.mkdir(parents=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from platformdirs import user_cache_path
 from harness.errors import TestbedError
 
 CACHE_VARIABLE = "ROOTLESS_HARNESS_CACHE"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,10 @@ def writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        full = "free some space there, or " if error.errno in FULL else ""
         raise TestbedError(
             f"the cache {folder} cannot be written to: {error.strerror or error}",
-            hint=f"free some space there, or choose another with {CACHE_VARIABLE}",
+            hint=f"{full}choose another with {CACHE_VARIABLE}",
         ) from error
 
 

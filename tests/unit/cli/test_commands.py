@@ -293,6 +293,7 @@ def test_a_cache_that_cannot_be_made(call: Call, tmp_path: Path) -> None:
     result = call("cache", "--cache-dir", str(tmp_path / "file"))
     assert result.exit_code == 16
     assert "Not a directory" in result.stderr
+    assert "next: choose another with ROOTLESS_HARNESS_CACHE\n" in result.stderr
 
 
 @pytest.mark.parametrize("option", ["--max-size", "--max-age"])

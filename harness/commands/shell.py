@@ -13,7 +13,7 @@ import click
 from harness.commands.common import accel_option, cache_option, libvirt_option, one_cell
 from harness.commands.face import end_as_ctrl_c, say
 from harness.distros import registry
-from harness.errors import GuestRefusal, TestbedError
+from harness.errors import GuestRefusal, TestbedError, UsageError
 from harness.guest.guest import Guest
 from harness.image.choose import CHOICES
 from harness.paths import cache
@@ -88,6 +88,7 @@ def shell(
         withheld=check_withheld(withheld, [registry.of(chosen)]),
         kernel_arguments=kernel_args, image_source=image_source, memory=memory, progress=say,
     )  # fmt: skip
+    check_reached(state, options)
     _need_client()
     end_as_ctrl_c()
     with passing(options) as lab:
@@ -107,6 +108,21 @@ def shell(
         if status == BROKEN:
             _why_lost(guest)
         return status
+
+
+def check_reached(state: str, options: Options) -> None:
+    """Raise :class:`UsageError` where an option alters a state above *state*."""
+    altered = {
+        "--hook": options.hooks, "--induce": options.induced,
+        "--withhold": ("prepared",) if options.withheld else (),
+    }  # fmt: skip
+    for option, states in altered.items():
+        for late in states:
+            if STATES.index(late) > STATES.index(state):
+                raise UsageError(
+                    f"{option} alters the state {late}, which --state {state} never reaches",
+                    hint=f"take --state {late}",
+                )
 
 
 def client(guest: Guest, user: str, command: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import pytest
 
 from harness.commands.common import one_cell
 from harness.commands.run import STYLE, command_line
-from harness.commands.shell import remote
+from harness.commands.shell import check_reached, remote
 from harness.errors import UsageError
-from harness.paths import project
+from harness.paths import Cache, project
 from harness.results.model import Row, Verdict
 from harness.results.run import CellInfo, HostInfo, RunInfo
 from harness.results.store import RunStore
+from harness.rootless.options import Options
 from tests.unit.cli.conftest import Call
 
 CELL = "debian-12/x86_64"
@@ -148,6 +150,20 @@ def test_an_export_knows_where_to_before_it_builds(
 )
 def test_words_for_the_guest(command: tuple[str, ...], sent: list[str]) -> None:
     assert remote(command) == sent
+
+
+def test_what_alters_a_state_that_is_never_reached(tmp_path: Path) -> None:
+    asked = Options(Cache(tmp_path), "", tmp_path)
+    hooked = replace(asked, hooks={"prepared": (tmp_path,)})
+    for state in ("prepared", "daemon"):
+        check_reached(state, hooked)
+    induced = replace(asked, induced={"prepared": (("userns-clone", "0"),)})
+    for options, option in (
+        (hooked, "--hook"), (induced, "--induce"), (replace(asked, withheld=("x",)), "--withhold")
+    ):  # fmt: skip
+        said = f"^{option} alters the state prepared, which --state booted never reaches\nnext: "
+        with pytest.raises(UsageError, match=said):
+            check_reached("booted", options)
 
 
 def test_claims(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,7 +86,7 @@ def _line(each: Reach) -> str:
 
 def survey(rules: Sequence[Rule], where: Path, cache_dir: str | None) -> Survey:
     """Over every run below *where*, and every saved state of the cache."""
-    stored = list(stored_runs(where))
+    stored = stored_runs(where)
     in_runs, in_states = list(probed_in_runs(stored)), probed_in_states(cache_dir)
     every = [*in_runs, *in_states]
     different = {json.dumps(p.facts.to_json(), sort_keys=True): p.facts for p in every}

@@ -13,9 +13,9 @@ from rich.text import Text
 
 from harness.commands import bothways
 from harness.commands.common import cache_option
+from harness.commands.stored import runs_at
 from harness.errors import UsageError
 from harness.names import MOST, nearest
-from harness.paths import runs
 from harness.results.grid import short
 from harness.results.ledger import LEDGER, TITLES, Claim, claim_order, coverage, load_ledger
 from harness.results.terminal import fields, make_console
@@ -54,7 +54,7 @@ def claims(
         ledger = {chosen.id: chosen}
     if only_coverage:
         rules = [rule for name in sorted(ledger, key=claim_order) for rule in rules_of(name)]
-        both = bothways.survey(rules, runs(runs_dir), cache_dir)
+        both = bothways.survey(rules, runs_at(runs_dir), cache_dir)
         undecided = [name for name in sorted(ledger, key=claim_order) if not decided[name]]
         if as_json:
             click.echo(json.dumps(

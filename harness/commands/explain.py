@@ -13,10 +13,17 @@ from rich.text import Text
 
 from harness.commands.claims import find, observe
 from harness.commands.common import cache_option, one_cell
-from harness.commands.stored import Probed, day, probed_in_runs, probed_in_states, stored_runs
+from harness.commands.stored import (
+    Probed,
+    day,
+    probed_in_runs,
+    probed_in_states,
+    runs_at,
+    stored_runs,
+)
 from harness.distros import registry
+from harness.errors import UsageError
 from harness.matrix import Cell
-from harness.paths import runs
 from harness.results.grid import STYLES, short
 from harness.results.ledger import LEDGER, Claim, load_ledger
 from harness.results.model import Row, Verdict
@@ -76,13 +83,14 @@ def explain(
     """
     entry, rules = find(load_ledger(LEDGER), claim)
     chosen = one_cell(cell, bootable=False)
-    stored = list(stored_runs(runs(runs_dir)))
+    stored = stored_runs(runs_at(runs_dir))
     found = _facts(chosen, stored, cache_dir)
     explained = [_explain(rule, chosen, found, stored) for rule in rules]
     if as_json:
         click.echo(json.dumps(_plain(entry, chosen, found, explained), indent=1))
     else:
-        _show(make_console(), entry, chosen, found, explained)
+        origin = str(found) if found else _none(cell, cache_dir)
+        _show(make_console(), entry, chosen, origin, explained)
 
 
 def _facts(cell: Cell, stored: list[Run], cache_dir: str | None) -> Probed | None:
@@ -90,6 +98,14 @@ def _facts(cell: Cell, stored: list[Run], cache_dir: str | None) -> Probed | Non
         if probed.cell == cell.id:
             return probed
     return next((p for p in probed_in_states(cache_dir) if p.cell == cell.id), None)
+
+
+def _none(cell: str, cache_dir: str | None) -> str:
+    """What is said where there are no facts."""
+    try:
+        return f"none yet: run something on {one_cell(cell, cache_dir=cache_dir)}, then ask again"
+    except UsageError as error:
+        return f"none: {error.what}"
 
 
 def _explain(
@@ -117,9 +133,8 @@ def _seen(stored: Sequence[Run], cell: Cell, key: str) -> Iterator[Seen]:
 
 
 def _show(
-    console: Console, entry: Claim, cell: Cell, found: Probed | None, rules: Sequence[Explained]
+    console: Console, entry: Claim, cell: Cell, origin: str, rules: Sequence[Explained]
 ) -> None:
-    origin = str(found) if found else f"none yet: run something on {cell}, then ask again"
     console.print(Text(f"{entry.id}  {entry.text}", style="bold"))
     fields(console, source=entry.source, applies=entry.applies, cell=cell.id, facts=origin)
     if not rules:

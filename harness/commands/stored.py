@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from harness.commands.face import say
 from harness.errors import UsageError
 from harness.guest.facts import Facts
 from harness.hypervisor.saved import SavedState, StateStore
@@ -16,6 +18,7 @@ from harness.names import MOST, nearest
 from harness.paths import cache, expanded, runs
 from harness.results.run import Run
 from harness.results.store import FILE, load_run
+from harness.results.text import printable
 from harness.session.reproduce import altering
 
 RUNGS = ("daemon", "prepared", "booted")  # the one that most rules speak of first
@@ -44,13 +47,27 @@ def day(when: str) -> str:
     return when[:16].replace("T", " ")
 
 
-def stored_runs(where: Path) -> Iterator[Run]:
-    """The readable runs below *where*, newest first."""
+def runs_at(explicit: str | None) -> Path:
+    """The directory of stored runs that ``--runs`` names, or that of whoever names none."""
+    where = runs(explicit)
+    if explicit is not None and not os.path.isdir(where):  # noqa: PTH112  # Path's may raise
+        raise UsageError(f"--runs {explicit}: there is no such directory")
+    return where
+
+
+def stored_runs(where: Path) -> list[Run]:
+    """The readable runs below *where*, newest first.  Of the others one is told."""
+    found: list[Run] = []
+    passed: list[UsageError] = []
     for path in newest(where):
         try:
-            yield load_run(path)
-        except UsageError:
-            continue  # of another version, or half a disk ago
+            found.append(load_run(path))
+        except UsageError as error:  # of another version, or half a disk ago
+            passed.append(error)
+    if passed:
+        more = f"; and {len(passed) - 1} more" if len(passed) > 1 else ""
+        say(printable(f"passed over {passed[0].what}{more}"))
+    return found
 
 
 def newest(where: Path) -> list[Path]:
@@ -58,7 +75,7 @@ def newest(where: Path) -> list[Path]:
     return sorted((path.parent for path in where.glob(f"*/{FILE}")), reverse=True)
 
 
-def probed_in_runs(stored: Iterator[Run] | list[Run]) -> Iterator[Probed]:
+def probed_in_runs(stored: Iterable[Run]) -> Iterator[Probed]:
     """The facts of *stored* runs, in their order."""
     for run in stored:
         for info in run.cells:

@@ -158,6 +158,42 @@ def test_coverage_without_facts(call: Call) -> None:
     assert "no stored run or saved state has facts" in call("claims", "--coverage").stdout
 
 
+@pytest.mark.parametrize(
+    "words", [("claims", "--coverage"), ("explain", "P15", "--cell", CELL)], ids=" ".join
+)
+@pytest.mark.parametrize("name", ["none", "file", "x" * 300])
+def test_runs_that_are_nowhere(
+    call: Call, place: Path, words: tuple[str, ...], name: str
+) -> None:
+    (place.parent / "file").touch()
+    result = call(*words, "--runs", name)
+    assert (result.exit_code, result.stderr) == (
+        4, f"harness: --runs {name}: there is no such directory\n"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [("claims", "P15", "--coverage"),
+                                   ("explain", "P15", "--cell", CELL, "--json")])  # fmt: skip
+def test_a_run_that_cannot_be_read_is_named(
+    call: Call, facts: Facts, words: tuple[str, ...]
+) -> None:
+    for name in ("1", "2"):
+        stored(name, facts)
+        Path("runs", name, "run.json").write_text("{")
+    stored("3", facts)
+    result = call(*words)
+    assert result.exit_code == 0
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("passed over ")
+    assert "runs/2/run.json: cannot be read: " in line
+    assert line.endswith("; and 1 more")
+
+
+def test_nobody_is_sent_to_a_cell_that_cannot_boot(call: Call) -> None:
+    said = call("explain", "P15.low_port", "--cell", "debian-12/s390x").stdout
+    assert "facts       none: debian-12/s390x cannot boot here: Docker manual" in said
+
+
 def test_kinds_of_rules(facts: Facts) -> None:
     rules = [RULES[key] for key in ("P15.low_port", "D12", "D16", "M8")]
     kinds = [each.kind for each in reach(rules, [facts], [facts], {})]

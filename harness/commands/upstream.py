@@ -49,6 +49,8 @@ def fetch_command(
       harness image fetch debian-12/aarch64
       harness image fetch debian-12/x86_64 --latest --trust checksum
     """
+    if offline and force:
+        raise UsageError("--force fetches the image again, which --offline forbids")
     (entry, *others) = catalogue.select((cell,))
     if others:
         names = ", ".join(one.cell for one in (entry, *others))

@@ -91,6 +91,7 @@ def test_from_the_catalogue_to_a_verified_image(known: Path, call: Call, disk: b
     assert line.endswith("current")
     assert sha(disk) in call("image", "verify", CELL).stdout
     assert call("image", "fetch", CELL, "--offline").stdout == fetched.stdout
+    assert "which --offline forbids" in call("image", "fetch", CELL, "--offline", "--force").stderr
     assert "cached" in call("image", "list", "--upstream").stdout
 
 

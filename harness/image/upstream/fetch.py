@@ -207,11 +207,12 @@ class _Job:
             firmware = self.upstream.boot.firmware
             record.write_fetched(work, self._cell, self.upstream.hash(), firmware, origin)
             store.discard(target)
+            discard(part)  # first: it may be the image's disk, and another download writes into it
             work.rename(target)
         except (OSError, TestbedError) as exc:
             full = getattr(exc, "errno", 0) == errno.ENOSPC
             if full or process.FULL in getattr(exc, "detail", ""):
-                # A plain disk was moved, and what failed may have written into it.
+                # On a file system without links a plain disk was moved.
                 kept = "the download is kept" if part.exists() else "it is downloaded anew"
                 raise TestbedError(
                     f"the disk of {self.cache} is full: the image of {self._cell} cannot be"
@@ -226,7 +227,6 @@ class _Job:
         finally:
             if work.exists():
                 process.delete(work)
-        discard(part)
         image = cached(self.upstream, self.cache)
         assert image is not None
         return image

@@ -42,7 +42,8 @@ BROKEN = (tarfile.TarError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, EOFErr
 
 
 def unpack(source: Path, form: str, where: Path, log: Path, *, limit: int = disk.LARGEST) -> Path:
-    """Leave ``disk.qcow2`` in the directory ``where``; a plain qcow2 is moved there.
+    """Leave ``disk.qcow2`` in the directory ``where``.  A plain qcow2 is there and at ``source``
+    the same file, where the file system can do that; else it is moved.
 
     Raises UsageError for anything that is not exactly one disk in one file.
     """
@@ -59,13 +60,21 @@ def unpack(source: Path, form: str, where: Path, log: Path, *, limit: int = disk
     target = where / DISK
     if kind == "qcow2":
         disk.virtual_size(plain)
-        plain.rename(target)
+        _name(plain, target)
     else:
         disk.to_qcow2(plain, kind, target, log)
-        if wrapping:
-            plain.unlink()
         disk.virtual_size(target)
+    if wrapping:
+        plain.unlink(missing_ok=True)
     return target
+
+
+def _name(plain: Path, target: Path) -> None:
+    """What follows may be interrupted, or find the disk full: the download is not to be lost."""
+    try:
+        target.hardlink_to(plain)
+    except OSError:
+        plain.rename(target)
 
 
 def _unwrap(

@@ -19,6 +19,7 @@ import pytest
 from harness.errors import HarnessError, TestbedError, UsageError
 from harness.image import record, store
 from harness.image.model import Image
+from harness.image.upstream import fixes
 from harness.image.upstream.answers import Gone
 from harness.image.upstream.catalogue import Upstream
 from harness.image.upstream.download import Wanted, download
@@ -739,7 +740,7 @@ def test_a_disk_that_is_full_at_the_end(
     form: str, server: Place, disk: bytes, write: Write, get: Get, cache: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """What is said of the download is so."""
+    """The download is kept, and what is said of it is so."""
     data = lzma.compress(disk) if form == "qcow2.xz" else disk
     upstream = write(form, pinned={"url": server.serve("/d", data), "digest": sha(data)})
 
@@ -750,8 +751,42 @@ def test_a_disk_that_is_full_at_the_end(
         patch.setattr(record, "write_fetched", full)
         with pytest.raises(TestbedError, match="is full") as caught:
             get(upstream)
-    there = [path.read_bytes() == data for path in (cache / PARTS).glob("*.part")]
-    assert there == ([True] if "the download is kept" in caught.value.hint else [])
+    assert "the download is kept" in caught.value.hint
+    assert [path.read_bytes() for path in (cache / PARTS).glob("*.part")] == [data]
+    image = get(upstream)
+    assert image.path.read_bytes() == disk
+    assert image.path.stat().st_nlink == 1  # the next download of its name writes elsewhere
+    assert server.paths() == ["/d"]
+
+
+def test_an_interrupted_fix_costs_no_download(
+    server: Place, disk: bytes, write: Write, get: Get, cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    told = {"path": "/etc/x", "content": "y\n"}
+    fix = {"why": "it looks elsewhere", "when": "before-boot", "files": [told]}
+    pin = {"url": server.serve("/d", disk), "digest": sha(disk)}
+    upstream = write(tables={"fixes": {"x": fix}}, fixes=["x"], pinned=pin)
+
+    def interrupt(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(fixes, "_root", lambda raw: interrupt())
+            get(upstream)
+        assert [path.read_bytes() for path in (cache / PARTS).glob("*.part")] == [disk]
+    assert server.paths() == ["/d"]
+
+
+def test_a_file_system_without_links(
+    server: Place, disk: bytes, write: Write, get: Get, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse_links(*args: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse_links)
+    upstream = write(pinned={"url": server.serve("/d", disk), "digest": sha(disk)})
     assert get(upstream).path.read_bytes() == disk
 
 

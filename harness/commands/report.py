@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import shutil
 from datetime import date
 from pathlib import Path
 
@@ -11,13 +13,14 @@ import click
 from rich.console import Console
 
 from harness.commands.stored import find_run
+from harness.errors import UsageError
 from harness.results import terminal
 from harness.results.compare import compare as compared
 from harness.results.compare import render_comparison
 from harness.results.html import render_html
 from harness.results.known_issues import documents
 from harness.results.run import Run
-from harness.results.store import load_run
+from harness.results.store import FILE, load_run
 
 SVG_WIDTH = 110
 _FONTS = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)  # a picture should not load anything
@@ -66,10 +69,22 @@ def _write_svg(file: Path, stored: Run, where: Path) -> None:
 
 
 def _write(file: Path, text: str) -> None:
+    """Beside it first, so that a disk that is full does not cost the report that was there."""
+    target = Path(os.path.realpath(file))
+    if target.name == FILE:
+        raise UsageError(f"{file}: a file of this name is a stored run", hint="choose another name")
+    beside = os.access(target.parent, os.W_OK) and (file.is_file() or not file.exists())
+    part = target.with_name(f".{target.name}.part") if beside else file
     try:
-        file.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8")
+        if beside:
+            if target.exists():
+                shutil.copymode(target, part)
+            part.replace(target)
     except OSError as error:
         error.filename = str(file)  # a full disk names none
+        if beside:
+            part.unlink(missing_ok=True)
         raise
 
 

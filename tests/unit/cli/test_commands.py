@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -128,6 +129,36 @@ def test_a_full_disk_under_a_report(call: Call) -> None:
     said = call("report", "--html", "/dev/full")
     assert said.exit_code == 16
     assert said.stderr == "harness: /dev/full: No space left on device\n"
+
+
+@pytest.mark.parametrize("option", ["--html", "--svg"])
+def test_a_report_that_cannot_be_written_costs_no_other(
+    option: str, call: Call, tmp_path: Path
+) -> None:
+    stored("a", Verdict.HOLDS)
+    (tmp_path / "old").write_text("an old report")
+    (tmp_path / "link").symlink_to("old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        said = call("report", option, "link")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (said.exit_code, said.stderr) == (16, "harness: link: File too large\n")
+    assert (tmp_path / "old").read_text() == "an old report"
+    (tmp_path / "old").chmod(0o640)
+    assert call("report", option, "link").exit_code == 0
+    assert len((tmp_path / "old").read_text()) > 1000
+    assert (tmp_path / "old").stat().st_mode & 0o777 == 0o640
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "old", "runs"]
+
+
+def test_a_report_replaces_no_run(call: Call, tmp_path: Path) -> None:
+    stored("a", Verdict.HOLDS)
+    before = (tmp_path / "runs/a/run.json").read_bytes()
+    said = call("report", "--html", "runs/a/run.json", "a")
+    assert (said.exit_code, "is a stored run" in said.stderr) == (4, True)
+    assert (tmp_path / "runs/a/run.json").read_bytes() == before
 
 
 def test_an_export_knows_where_to_before_it_builds(

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 import click
@@ -75,20 +75,23 @@ class Face(Group):
         except (click.Abort, KeyboardInterrupt):
             _leave("harness: interrupted", INTERRUPTED)
         except click.ClickException as error:
-            error.show()
+            with _unheard():
+                error.show()
             sys.exit(USAGE if isinstance(error, click.UsageError) else FINDING)
         except HarnessError as error:
             _leave(f"harness: {error}", status_of(error))
         except ImportError as error:
             if (error.name or "").startswith("harness"):
-                traceback.print_exc()  # whoever changes the harness wants to see where
+                with _unheard():
+                    traceback.print_exc()  # whoever changes the harness wants to see where
                 sys.exit(TESTBED)
             _leave(f"harness: a library is missing: {error}\nnext: make bootstrap", TESTBED)
         except OSError as error:
             where = error.filename or ("stdout" if _of_stdout(error) else "")
             _leave(f"harness: {where and f'{where}: '}{error.strerror or error}", TESTBED)
         except Exception:  # Python's own status for it is that of a finding
-            traceback.print_exc()
+            with _unheard():
+                traceback.print_exc()
             sys.exit(TESTBED)
         sys.exit(status if isinstance(status, int) else 0)
 
@@ -112,8 +115,16 @@ def _leave(text: str, status: int) -> NoReturn:
     # A guest may have had a hand in the text.
     from harness.results.text import printable
 
-    click.echo(printable(text), err=True)
+    with _unheard():
+        click.echo(printable(text), err=True)
     sys.exit(status)
+
+
+@contextlib.contextmanager
+def _unheard() -> Iterator[None]:
+    """What stderr does not take, a full disk or a pipe, changes no status."""
+    with contextlib.suppress(OSError):
+        yield
 
 
 def say(text: str) -> None:

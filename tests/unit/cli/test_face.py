@@ -153,6 +153,14 @@ def test_an_answer_that_has_no_room(words: str) -> None:
     assert (ran.returncode, ran.stderr) == (16, b"harness: stdout: No space left on device\n")
 
 
+@pytest.mark.parametrize("words", ["matrix --cell nope", "nope", "matrix --nope"])
+def test_an_error_that_nobody_hears_keeps_its_status(words: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "harness.cli", *words.split()]
+        ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, check=False)
+    assert (ran.returncode, ran.stdout) == (4, b"")
+
+
 def test_guests_cannot_write_on_the_terminal(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise TestbedError("\x1b[31mred\x1b]0;title\x07 end", detail="one\r\ntwo")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
@@ -122,12 +123,15 @@ def find_run(name: str | None) -> Path:
         if not found:
             raise UsageError(f"there are no runs in {runs()}", command="harness run")
         return found[0]
-    path = expanded(name)
-    if path.exists():
-        return path
-    if name and (runs() / name).is_dir():
-        return runs() / name
+    try:
+        for path in (expanded(name), runs() / name):
+            if name and path.exists():
+                return path
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
     ids = [one.name for one in newest(runs())]
     near = nearest(name, ids) or ids[:MOST]
     known = f"the nearest below {runs()}: {', '.join(near)}" if near else f"none in {runs()}"
-    raise UsageError(f"{name}: there is no such run; {known}", command="harness report")
+    raise UsageError(f"{name or repr(name)}: there is no such run; {known}",
+                     command="harness report" if near else "harness run")  # fmt: skip

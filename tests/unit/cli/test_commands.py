@@ -245,6 +245,14 @@ def test_report(call: Call) -> None:
     assert call("report", "runs/1/run.json").stdout.endswith("run 1: runs/1\n")
 
 
+@pytest.mark.parametrize("name", ["a" * 300, "", "nowhere"])
+def test_a_run_that_there_is_not(name: str, call: Call) -> None:
+    said = call("report", name)
+    assert said.exit_code == 4
+    assert f"{name or repr(name)}: there is no such run; none in " in said.stderr
+    assert said.stderr.endswith("\n  $ harness run\n")
+
+
 def test_a_picture_of_a_report(call: Call, tmp_path: Path) -> None:
     stored("1", Verdict.VIOLATED)
     result = call("report", "1", "--svg", "a.svg")

@@ -45,7 +45,8 @@ def find(key: Key, where: Path | None = None) -> pysequoia.Cert:
     """
     where = where or folder()
     others: list[str] = []
-    for path in sorted(p for p in where.glob("*") if p.suffix in SUFFIXES):
+    # A pipe would be waited for.
+    for path in sorted(p for p in where.glob("*") if p.suffix in SUFFIXES and p.is_file()):
         for cert in _read(path):
             if cert.fingerprint.upper() == key.fingerprint:
                 return cert
@@ -168,7 +169,7 @@ def _read(path: Path) -> list[pysequoia.Cert]:
     try:
         return pysequoia.Cert.split_bytes(path.read_bytes())
     except OSError as exc:
-        raise UsageError(f"{path}: {exc.strerror}") from None
+        raise UsageError(f"{path}: {exc.strerror}", hint="remove it, or let it be read") from None
     except Exception as exc:
         raise UsageError(f"{path} is no OpenPGP key: {_first_line(exc)}",
                          hint="remove it, or put the key in its place") from None  # fmt: skip

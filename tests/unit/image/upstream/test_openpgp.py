@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -109,3 +110,10 @@ def test_what_another_signed(
     signature = pysequoia.sign(stranger.signer(), disk, mode=pysequoia.SignatureMode.DETACHED)
     with pytest.raises(UsageError, match="gpgv says ERRSIG"):
         openpgp.detached(disk, signature, *old, URL)
+
+
+def test_what_is_no_file_is_no_key(old: tuple[Key, pysequoia.Cert], tmp_path: Path) -> None:
+    (tmp_path / "1.asc").mkdir()
+    os.mkfifo(tmp_path / "2.asc")  # would be waited for
+    (tmp_path / "3.asc").write_bytes(said("key.asc"))
+    assert openpgp.find(old[0], tmp_path).fingerprint.upper() == old[0].fingerprint

@@ -6,6 +6,7 @@ ETag or the date of change), or where the digest, known beforehand, will tell at
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import shutil
 import time
@@ -62,6 +63,13 @@ class Wanted:
 def discard(part: Path) -> None:
     part.unlink(missing_ok=True)
     _note(part).unlink(missing_ok=True)
+
+
+def move(part: Path, to: Path) -> None:
+    """Let what is there of a file be gone on with under another name."""
+    with contextlib.suppress(FileNotFoundError):  # without a note, or it is gone
+        part.rename(to)
+        _note(part).rename(_note(to))
 
 
 def download(web: Web, url: str, wanted: Wanted, say: Say) -> bool:

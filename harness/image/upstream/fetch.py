@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from harness.errors import HarnessError, TestbedError, UsageError
 from harness.image import debian, process, record, store
 from harness.image.model import Hardware, Image, Origin
@@ -18,7 +20,7 @@ from harness.image.record import Corrupt
 from harness.image.upstream import checksums, fixes, trust
 from harness.image.upstream.answers import Gone
 from harness.image.upstream.catalogue import Upstream
-from harness.image.upstream.download import Wanted, discard, download
+from harness.image.upstream.download import Wanted, discard, download, move
 from harness.image.upstream.progress import Say
 from harness.image.upstream.schema import Pinned
 from harness.image.upstream.trust import Expected
@@ -172,13 +174,25 @@ class _Job:
         _forget(parts)
         # Named after what is expected: the part of another file is another part.
         mark = hashlib.sha256((digest or urls[0]).encode()).hexdigest()[:12]
+        part = parts / f"{place(self.upstream, self.cache).name}-{mark}.part"
+        if pin:
+            self._adopt(part, mark)
         return Wanted(
             cell=self._cell,
-            part=parts / f"{place(self.upstream, self.cache).name}-{mark}.part",
+            part=part,
             digest_known=bool(digest),
             digest_pinned=pin is not None,
             size=pin.size if pin else None,
         )
+
+    def _adopt(self, part: Path, mark: str) -> None:
+        """Go on with what was fetched of the same pin before something else of its entry in the
+        catalogue was changed, unless somebody else does."""
+        for other in part.parent.glob(f"{self.upstream.name}_{self.upstream.arch}-*-{mark}.part"):
+            target = self.cache / other.name.removesuffix(f"-{mark}.part")
+            if other != part and not part.exists():
+                with contextlib.suppress(Timeout), FileLock(store.lock_path(target), timeout=0):
+                    move(other, part)
 
     def _check(self, part: Path, expected: Expected, url: str) -> str:
         """The digest of the file, if it is the one that was expected."""
@@ -220,9 +234,13 @@ class _Job:
                 ) from exc  # fmt: skip
             raise
         except UsageError as exc:
-            discard(part)
+            hint = exc.hint
+            if origin.trust != trust.PINNED:
+                discard(part)
+            elif part.exists():  # it is the file that was meant: the catalogue may be wrong of it
+                hint = f"{hint} (the download is kept)".lstrip()
             what = f"{self._cell}: {origin.url}: {exc.what.replace(part.name, 'it')}"
-            raise UsageError(what, hint=exc.hint, detail=exc.detail,
+            raise UsageError(what, hint=hint, detail=exc.detail,
                              command=f"harness image check {self._cell}") from None  # fmt: skip
         finally:
             if work.exists():
@@ -230,7 +248,6 @@ class _Job:
         image = cached(self.upstream, self.cache)
         assert image is not None
         return image
-
 
     def _fix(self, work: Path) -> None:
         """Put the catalogue's files into the unpacked disk."""

@@ -768,12 +768,12 @@ def test_an_interrupted_fix_costs_no_download(
     pin = {"url": server.serve("/d", disk), "digest": sha(disk)}
     upstream = write(tables={"fixes": {"x": fix}}, fixes=["x"], pinned=pin)
 
-    def interrupt(*args: object) -> None:
+    def interrupt(raw: Path) -> str:
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(fixes, "_root", interrupt)
     for _ in range(2):
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(fixes, "_root", lambda raw: interrupt())
+        with pytest.raises(KeyboardInterrupt):
             get(upstream)
         assert [path.read_bytes() for path in (cache / PARTS).glob("*.part")] == [disk]
     assert server.paths() == ["/d"]
@@ -807,10 +807,41 @@ def test_an_installer_is_no_disk(server: Place, write: Write, get: Get, cache: P
 def test_what_is_verified_but_is_no_disk_is_not_kept(
     server: Place, write: Write, get: Get, cache: Path
 ) -> None:
-    url = server.serve("/d", b"x" * 2000)
+    url, sums = server.serve("/d.qcow2", b"x" * 2000), lines(b"x" * 2000, "gnu")
     with pytest.raises(UsageError) as caught:
-        get(write(pinned={"url": url, "digest": sha(b"x" * 2000)}))
+        get(write(latest={"url": url, "checksum": {"url": server.serve("/sums", sums)}}),
+            trust="checksum")  # fmt: skip
     assert refuse(cache, caught.value) == f"toy-1/x86_64: {url}: it is no qcow2 disk"
+
+
+def test_a_mistake_in_the_catalogue_costs_no_pinned_download(
+    server: Place, disk: bytes, write: Write, get: Get, cache: Path
+) -> None:
+    url = server.serve("/d", disk)
+    pin = {"url": url, "digest": sha(disk)}
+    for _ in range(2):
+        with pytest.raises(UsageError) as caught:
+            get(write("raw", pinned=pin))
+        assert refuse(cache, caught.value, part=True) == f"toy-1/x86_64: {url}: it is no raw disk"
+        assert caught.value.hint.endswith("right? (the download is kept)")
+    image = get(write("qcow2", pinned=pin))
+    assert image.path.read_bytes() == disk
+    assert server.paths() == ["/d"]
+    folder = image.folder.name
+    assert kept(cache) == [f"{folder}/disk.qcow2", f"{folder}/image.json"]
+
+
+def test_what_another_goes_on_with_is_left_to_it(
+    server: Place, disk: bytes, write: Write, get: Get, cache: Path
+) -> None:
+    pin = {"url": server.serve("/d", disk), "digest": sha(disk)}
+    wrong = write("raw", pinned=pin)
+    with pytest.raises(UsageError):
+        get(wrong)
+    with store.locked(place(wrong, cache), print):
+        assert get(write("qcow2", pinned=pin)).path.read_bytes() == disk
+    assert server.paths() == ["/d", "/d"]
+    assert [path.read_bytes() for path in (cache / PARTS).glob("*.part")] == [disk]
 
 
 def _fetch_in_another_process(upstream: Upstream, cache: Path) -> str:

@@ -5,8 +5,9 @@
 Standard library of Python 3.6 only.  The argument is the user's name.  Prints a JSON object:
 ``called``, the UNIX sockets that are called as an engine's are; ``sockets``, which ones let whom
 through: of those, other accounts than root and the user, and the user where it is root's; of all
-others, ANYBODY where the API answers; and ``ports``, where it answers ANYBODY on TCP.  UNIX sockets
-are looked for in every network namespace, ports in the machine's own.
+others, ANYBODY where the API answers, and else the user where it does and it is root's; and
+``ports``, where it answers ANYBODY on TCP.  UNIX sockets are looked for in every network namespace,
+ports in the machine's own.  Abstract ones are told as @NAME.
 """
 
 import contextlib
@@ -37,7 +38,7 @@ def lines(path: str) -> "list[list[str]]":
 
 
 def sockets() -> "dict[str, set[str]]":
-    """The inodes by path of the UNIX sockets that listen, in any network namespace."""
+    """The inodes by path, or @NAME, of the UNIX sockets that listen, in any network namespace."""
     found: dict[str, set[str]] = {}
     spaces = set()
     for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -48,7 +49,7 @@ def sockets() -> "dict[str, set[str]]":
         if space not in spaces:
             spaces.add(space)
             for words in lines(f"/proc/{pid}/net/unix"):
-                if len(words) == 8 and words[3:5] == [LISTENS, STREAM] and words[7][0] == "/":
+                if len(words) == 8 and words[3:5] == [LISTENS, STREAM] and words[7][0] in "/@":
                     found.setdefault(words[7], set()).add(words[6])
     return found
 
@@ -88,6 +89,8 @@ def connected(family: int, address: Any) -> Any:
     """A connection, or None."""
     client = socket.socket(family)
     client.settimeout(socket.getdefaulttimeout() or PATIENCE)
+    if family == socket.AF_UNIX and address[0] == "@":
+        address = "\0" + address[1:]
     try:
         client.connect(address)
     except OSError:
@@ -140,6 +143,10 @@ def as_user(account: Any, ask: Any) -> Any:
     return json.loads(text)
 
 
+def unix(paths: "list[str]") -> "list[Any]":
+    return [(socket.AF_UNIX, path) for path in paths]
+
+
 def reached(paths: "list[str]") -> "list[str]":
     return [path for path in paths if connected(socket.AF_UNIX, path) is not None]
 
@@ -151,7 +158,7 @@ def main() -> None:
     owners = {path: {uid for inode in inodes for uid in held.get(inode, ())}
               for path, inodes in listening.items()}  # fmt: skip
     called = [path for path in listening if CALLED.search(path)]
-    others = [(socket.AF_UNIX, path) for path in listening if path not in called]
+    others = [path for path in listening if path not in called]
     found: dict[str, list[str]] = {}
     for account in pwd.getpwall():
         if account.pw_uid == 0:
@@ -163,8 +170,13 @@ def main() -> None:
         for path in through:
             found.setdefault(path, []).append(account.pw_name)
     anybody = pwd.getpwnam(ANYBODY)
-    for path in as_user(anybody, lambda: answering(others)):
+    for path in as_user(anybody, lambda: answering(unix(others))):
         found[path] = [ANYBODY]
+    # Whoever answers nobody at all is not waited for once more.
+    closed = set(others) - set(as_user(anybody, lambda: reached(others)))
+    of_root = [path for path in closed if 0 in owners[path]]
+    for path in as_user(user, lambda: answering(unix(of_root))):
+        found[path] = [user.pw_name]
     open_ports = as_user(anybody, lambda: answering(ports()))
     print(json.dumps({"called": sorted(called), "sockets": found, "ports": open_ports}))
 

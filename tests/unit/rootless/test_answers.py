@@ -23,6 +23,7 @@ def serve(listener: socket.socket, answer: bytes) -> socket.socket:
         client.sendall(answer)
         client.close()
 
+    listener.listen()
     threading.Thread(target=answer_one, daemon=True).start()
     return listener
 
@@ -50,6 +51,15 @@ def test_an_engine_answers_on_whatever_socket(listener: socket.socket) -> None:
         serve(listener, PONG)
         serve(port, PONG)
         assert guest_answers.answering(asked) == [address for _, address in asked]
+
+
+def test_an_abstract_socket_is_asked_like_any() -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"\0harness-{os.getpid()}")
+        serve(listener, PONG)
+        name = f"@harness-{os.getpid()}"
+        assert name in guest_answers.sockets()
+        assert guest_answers.answering(guest_answers.unix([name])) == [name]
 
 
 def test_others_that_answer_are_no_engine(

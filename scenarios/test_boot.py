@@ -11,6 +11,7 @@ from harness.guest.session import CommandTimeout, Result
 from harness.matrix import Cell
 from harness.rootless import engine, traits
 from harness.rootless.expectations import daemon, derive, predict
+from harness.rootless.renamed import pattern
 from harness.session.decide import Decider
 
 pytestmark = [pytest.mark.boot]
@@ -85,8 +86,8 @@ def test_without_linger(guest: Guest, distro: Distro, cell: Cell, decide: Decide
     guest.root.run("loginctl", "disable-linger", guest.access.user)
     reboot(guest)
     first, seen = answer(guest), looks(guest)
-    running = guest.root.run("pgrep", "-u", guest.access.user, "-x", "dockerd|rootlesskit",
-                             check=False)  # fmt: skip
+    running = guest.root.run("pgrep", "-u", guest.access.user, "-x",
+                             pattern("dockerd", "rootlesskit"), check=False)  # fmt: skip
     observed = "running" if first.ok or running.ok else "not running"
     evidence = f"{first.transcript}\n{seen}"
     if observed == "not running":

@@ -11,7 +11,7 @@ import pytest
 from harness.errors import GuestRefusal
 from harness.guest.guest import Guest
 from harness.guest.session import Result
-from harness.rootless import attempt, engine
+from harness.rootless import attempt, engine, processes
 from harness.rootless.engine import Docker
 from harness.rootless.expectations import ids
 from harness.session.decide import Decider
@@ -103,11 +103,6 @@ def others_ids(guest: Guest) -> str:
     return ", ".join(found)
 
 
-def daemon_pid(guest: Guest) -> str:
-    found = guest.root.run("pgrep", "-o", "-x", "-u", guest.access.user, "dockerd")
-    return found.stdout.strip()
-
-
 def give_ids(guest: Guest, count: int, start: int | None = None) -> None:
     """Let the user have *count* subordinate ids of either kind, and nobody else any.
     :class:`GuestRefusal` where root may not write that down."""
@@ -133,7 +128,7 @@ def load(guest: Guest, owner: int, mark: str) -> tuple[str, Result]:
 @pytest.mark.claims("M1", "D6", "D7", "P6.high_id", "P6")
 def test_daemon(guest: Guest, docker: Docker, decide: Decider) -> None:
     """dockerd has namespaces of its own, and maps the user's subordinate ids into them."""
-    pid = daemon_pid(guest)
+    pid = processes.pid(guest, "dockerd")
     links = guest.root.sh(NAMESPACES, pid)
     lines = [line.split() for line in links.stdout.splitlines()]
     decide("M1", " ".join(name for name, mine, first in lines if mine != first) or "none", links)
@@ -188,7 +183,7 @@ def test_one_id_too_few(guest: Guest, decide: Decider) -> None:
 def test_documented_ids(guest: Guest, decide: Decider) -> None:
     """With the documented ids, the highest is usable, and the next is not."""
     at_and_above(guest, decide, ENOUGH, EXAMPLE)
-    look = guest.root.run("cat", f"/proc/{daemon_pid(guest)}/uid_map")
+    look = guest.root.run("cat", f"/proc/{processes.pid(guest, 'dockerd')}/uid_map")
     decide("D7.example", outside(guest, id_map(look.stdout)), look)
 
 

@@ -10,7 +10,7 @@ from harness.distros.base import Distro
 from harness.guest.guest import Guest
 from harness.guest.session import Result
 from harness.packages import manager
-from harness.rootless import attempt, kit, printed
+from harness.rootless import attempt, kit, printed, processes
 from harness.rootless.engine import Docker
 from harness.session.decide import Decider
 
@@ -21,9 +21,8 @@ OUTSIDE = "192.0.2.1"
 RANGE = "net.ipv4.ping_group_range"
 DEVICE = """
 PATH=$PATH:/usr/sbin:/sbin
-pid=$(pgrep -u "$1" -o -x dockerd)
-netns=/proc/$pid/root$2/netns  # with --detach-netns dockerd itself is in the machine's
-[ -e "$netns" ] || netns=/proc/$pid/ns/net
+netns=/proc/$1/root$2/netns  # with --detach-netns dockerd itself is in the machine's
+[ -e "$netns" ] || netns=/proc/$1/ns/net
 nsenter --net="$netns" ip -o link show dev tap0
 """
 SLIRP = r"""tr '\0' '\n' < /proc/"$(pgrep -u "$1" -n -f 'slirp4netns.* tap0$')"/cmdline"""
@@ -63,7 +62,8 @@ def test_stack(guest: Guest, docker: Docker, decide: Decider) -> None:
     decide("M29", net, evidence)
     mtu = kit.option(arguments, "mtu")
     decide("M29.mtu", int(mtu) if mtu else "none", arguments)
-    device = guest.root.sh(DEVICE, guest.access.user, kit.state_directory(guest), check=False)
+    daemon = processes.pid(guest, "dockerd")
+    device = guest.root.sh(DEVICE, daemon, kit.state_directory(guest), check=False)
     has = re.search(r" mtu (\d+)", device.stdout)
     decide("M29.mtu_device", int(has.group(1)) if has else "no tap0", device)
     decide("M29.port_driver", kit.option(arguments, "port-driver") or "none", arguments)

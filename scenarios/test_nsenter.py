@@ -6,7 +6,7 @@ import pytest
 
 from harness.errors import GuestRefusal
 from harness.guest.guest import Guest
-from harness.rootless import setuptool
+from harness.rootless import processes, setuptool
 from harness.session.decide import Decider
 
 pytestmark = [pytest.mark.setuptool]
@@ -25,7 +25,7 @@ for name in mnt net user; do echo "$name $(readlink "/proc/$1/ns/$name")"; done
 @pytest.mark.claims("M23", "P8.nsenter_works")
 def test_nsenter(guest: Guest, decide: Decider) -> None:
     """The user enters the daemon's user, mount and network namespaces, and is root there."""
-    daemons = guest.root.run("pgrep", "-u", guest.access.user, "-x", "dockerd").stdout.split()
+    daemons = processes.pids(guest, "dockerd")
     if len(daemons) != 1:
         raise GuestRefusal(f"one dockerd of the user was expected, and found: {daemons}")
     of_daemon = guest.root.sh(NAMESPACES, daemons[0]).stdout.splitlines()

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from harness.guest.guest import Guest
-from harness.rootless import engine
+from harness.rootless import engine, processes
 from harness.rootless.engine import Docker
 from harness.rootless.expectations import paths
 from harness.rootless.openness import WRITE, opened, others_answered
@@ -20,10 +20,11 @@ pytestmark = [pytest.mark.paths]
 # The UNIX sockets that dockerd listens on, and the TCP ports of it, of RootlessKit and its helpers
 # in whatever network namespace they are, in hexadecimal: by the inodes of their open files.
 SOCKETS = """
-for pid in $(pgrep -u "$1" -x 'dockerd|rootlesskit|slirp4netns|vpnkit|pasta.*'); do
+for pid in $1 $2; do
     inodes=$(readlink /proc/"$pid"/fd/* | sed -n 's/^socket:\\[\\(.*\\)\\]$/\\1/p' | tr '\\n' ' ')
-    [ "$(cat /proc/"$pid"/comm)" != dockerd ] || awk -v inodes=" $inodes" \\
-        '$4 == "00010000" && index(inodes, " " $7 " ") { print $8 }' /proc/"$pid"/net/unix
+    case " $1 " in *" $pid "*) awk -v inodes=" $inodes" \\
+        '$4 == "00010000" && index(inodes, " " $7 " ") { print $8 }' /proc/"$pid"/net/unix ;;
+    esac
     for name in tcp tcp6; do
         [ ! -e /proc/"$pid"/net/$name ] || awk -v inodes=" $inodes" \\
             '$4 == "0A" && index(inodes, " " $10 " ") { print "tcp:" $2 }' /proc/"$pid"/net/$name
@@ -34,9 +35,9 @@ done
 INTERNAL = re.compile(r"/(metrics\.sock|libnetwork/[^/]+\.sock|swarm/[^/]+\.sock)$")
 # The configuration file that dockerd's own containerd was given lies in DIRECTORY/containerd.
 CONTAINERD = """
-pid=$(pgrep -u "$1" -x containerd | head -n 1)
-tr '\\0' '\\n' < /proc/"$pid"/cmdline
+tr '\\0' '\\n' < /proc/"$1"/cmdline
 """
+HELPERS = ("rootlesskit", "slirp4netns", "vpnkit", "pasta")
 
 
 def offered(printed: str) -> list[str]:
@@ -54,7 +55,8 @@ def home_of(guest: Guest) -> str:
 @pytest.mark.claims("M19", "M19.others", "M20", "M21")
 def test_directories(guest: Guest, docker: Docker, decide: Decider) -> None:
     """Socket and exec root are in the user's runtime directory, data is below the home."""
-    found = guest.root.sh(SOCKETS, guest.access.user, check=False)
+    daemon, helpers = (processes.pids(guest, *names) for names in (("dockerd",), HELPERS))
+    found = guest.root.sh(SOCKETS, " ".join(daemon), " ".join(helpers), check=False)
     sockets = offered(found.stdout)
     files = [path for path in sockets if path.startswith("/")]
     there = guest.user.sh('for path; do test -S "$path" || exit 1; done', *files, check=False)
@@ -73,7 +75,7 @@ def test_directories(guest: Guest, docker: Docker, decide: Decider) -> None:
     fault = "" if kept else ", which is no directory of the user's"
     decide("M20", f"{named}{fault}{remark}", evidence)
 
-    command = guest.root.sh(CONTAINERD, guest.access.user, check=False)
+    command = guest.root.sh(CONTAINERD, processes.pid(guest, "containerd"), check=False)
     words = command.stdout.split("\n")
     if "--config" not in words:
         decide("M21", "no containerd of the daemon's own", command)

@@ -11,6 +11,7 @@ from harness.guest.session import Session
 from harness.rootless import engine, installing, setuptool
 from harness.rootless.attempt import words_of_check
 from harness.rootless.expectations import requirements, usage
+from harness.rootless.renamed import pattern
 from harness.rootless.setuptool import ToolResult
 from harness.session.decide import Decider
 
@@ -32,7 +33,8 @@ remove() {
 remove "$1"
 """
 # What `install` would make: files at home, and a daemon.
-MADE = "ls -lAR \"$HOME\" | grep -v ^total; pgrep -l -u \"$(id -u)\" -x 'dockerd|rootlesskit'"
+MADE = 'ls -lAR "$HOME" | grep -v ^total; pgrep -l -u "$(id -u)" -x "$1"'
+DAEMON = pattern("dockerd", "rootlesskit")
 
 
 def tool(guest: Guest, *arguments: str, session: Session | None = None) -> ToolResult:
@@ -66,9 +68,9 @@ def test_words(guest: Guest, decide: Decider) -> None:
     told = f"exit {helped.exit_status}, {usage.said(helped.stdout)}"
     decide("P8.as_root", told, helped.transcript)
 
-    before = guest.user.sh(MADE, check=False)
+    before = guest.user.sh(MADE, DAEMON, check=False)
     checked = tool(guest, "check")
-    after = guest.user.sh(MADE, check=False)
+    after = guest.user.sh(MADE, DAEMON, check=False)
     made = [line for line in after.stdout.splitlines() if line not in before.stdout.splitlines()]
     decide("P12.leaves", "; ".join(made) or "nothing", f"{checked.transcript}\n{after.transcript}")
     lines = checked.stdout.splitlines()

@@ -6,7 +6,7 @@ import pytest
 
 from harness.guest.guest import Guest
 from harness.guest.session import Result
-from harness.rootless import attempt, inducing, installing
+from harness.rootless import attempt, engine, inducing, installing
 from harness.rootless.attempt import Attempt
 from harness.rootless.engine import IMAGE, Docker
 from harness.rootless.expectations.storage import DISK, MOUNTED
@@ -169,9 +169,7 @@ def test_driver_that_left_data(guest: Guest, docker: Docker, decide: Decider) ->
     if not left.ok:
         decide("M11.reused", "fuse-overlayfs holds no layer", left)
         return
-    guest.user.sh('pkill -u "$(id -u)" -x dockerd')
-    ended = 'pgrep -u "$(id -u)" -x rootlesskit'
-    guest.wait_until(lambda: not guest.user.sh(ended, check=False).ok, "the daemon's end", 30)
+    engine.end_by_hand(guest)
 
     after = begin(guest, root)
     if after.outcome != "starts":

@@ -11,6 +11,7 @@ from harness.guest.session import Result
 from harness.rootless import engine, installing, setuptool
 from harness.rootless.engine import Docker
 from harness.rootless.expectations import lines
+from harness.rootless.renamed import pattern
 from harness.session.decide import Decider
 
 pytestmark = [pytest.mark.install]
@@ -86,7 +87,8 @@ def test_uninstall(guest: Guest, docker: Docker, decide: Decider) -> None:
     gone = unit(guest)
     enabled = guest.user.sh('ls -l "$HOME/$1"/*/docker.service', UNITS, check=False)
     running = guest.root.run("pgrep", "-a", "-u", guest.access.user, "-x",
-                             "dockerd|rootlesskit|containerd", check=False)  # fmt: skip
+                             pattern("dockerd", "rootlesskit", "containerd"),
+                             check=False)  # fmt: skip
     words = [f"exit {removed.exit_status}", f"daemon {state.stdout.strip()}",
              f"unit {'left' if gone.ok else 'removed'}"]  # fmt: skip
     words += ["still enabled"] if enabled.ok else []

@@ -11,6 +11,7 @@ from harness.guest.guest import Guest
 from harness.guest.session import CommandFailed, CommandTimeout, Result, Session, ended
 from harness.rootless import setuptool, slow
 from harness.rootless.printed import as_json, unreadable
+from harness.rootless.renamed import pattern
 
 IMAGE = "busybox"
 RUN_SECONDS = 30.0
@@ -45,7 +46,7 @@ _RESTARTED = (
     " | grep -ciE 'schedul(ed|ing) restart'"
 )
 ALL = 5000  # lines of a log
-_DAEMON = "dockerd.*|rootlesskit"  # its processes, and the script that starts them
+_DAEMON = f"dockerd.*|{pattern('rootlesskit')}"  # its processes, and the script that starts them
 
 
 def recipe() -> list[str]:
@@ -236,8 +237,8 @@ def start_by_hand(
 def end_by_hand(guest: Guest) -> None:
     """End a daemon that was started by hand, with its helpers; nothing where none runs."""
     user = guest.access.user
-    guest.root.run("pkill", "-u", user, "-x", "dockerd", check=False)
-    left = ("pgrep", "-u", user, "-x", "dockerd|rootlesskit")
+    guest.root.run("pkill", "-u", user, "-x", pattern("dockerd"), check=False)
+    left = ("pgrep", "-u", user, "-x", pattern("dockerd", "rootlesskit"))
     guest.wait_until(
         lambda: not guest.root.run(*left, check=False).ok, "the daemon's end", START_SECONDS
     )

@@ -14,6 +14,7 @@ from harness.rootless.audit.judge import PRIVILEGE_ALLOWED, gains_privilege, is_
 from harness.rootless.audit.model import Executable, Process
 from harness.rootless.engine import Docker
 from harness.rootless.expectations import installed
+from harness.rootless.renamed import original
 
 CONTAINER = "looked-at"
 WAIT = ("/bin/busybox", "sleep", "600")
@@ -57,7 +58,8 @@ class Look:
 
     @property
     def daemons(self) -> tuple[Process, ...]:
-        return tuple(p for p in self.evidence.processes if p.executable.name == "dockerd")
+        found = self.evidence.processes
+        return tuple(p for p in found if original(p.executable.name, ("dockerd",)))
 
     @property
     def gained(self) -> tuple[str, ...]:

@@ -8,14 +8,15 @@ from harness.guest.session import Result
 from harness.rootless import attempt, engine, inducing, relogin, setuptool
 from harness.rootless.bugs.model import Act, Case
 from harness.rootless.inducers import CannotInduce
+from harness.rootless.renamed import pattern
 
 SBIN = "PATH=$PATH:/usr/sbin:/sbin; "
 STARTED = "^the daemon answers$"
 SATISFIED = r"^\[INFO\] Requirements are satisfied$"
 RAN = "^the container runs$"
 _END = """
-while pkill -x -u "$1" rootlesskit; do
-    timeout 60 sh -c 'while pgrep -x -u "$1" rootlesskit > /dev/null; do sleep 0.2; done' sh "$1"
+while pkill -x -u "$1" "$2"; do
+    timeout 60 sh -c 'while pgrep -x -u "$1" "$2" > /dev/null; do sleep 0.2; done' sh "$1" "$2"
 done
 """
 
@@ -27,7 +28,7 @@ def start(*flags: str) -> Act:
     """
 
     def act(case: Case) -> str:
-        case.guest.root.sh(_END, case.guest.access.user, check=False)
+        case.guest.root.sh(_END, case.guest.access.user, pattern("rootlesskit"), check=False)
         return attempt.begin(case.guest, *flags).evidence
 
     return act

@@ -5,6 +5,7 @@
 import os
 import re
 
+from harness.rootless.renamed import original
 from harness.rootless.suspects.guest_network import look as look_at_networks
 from harness.rootless.suspects.guest_notes import note, owner, read, run
 
@@ -47,7 +48,8 @@ def processes() -> "list[tuple[str, str, int]]":
         name = os.path.basename(line[0]) if line else ""
         if name == "exe" or (name.endswith("sh") and len(line) > 1):
             name = os.path.basename(line[1]) if name != "exe" else "rootlesskit"
-        if name not in DAEMONS:
+        name = original(name, DAEMONS)
+        if not name:
             continue
         try:
             uid = os.stat("/proc/" + pid).st_uid

@@ -9,9 +9,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from harness.errors import GuestRefusal
 from harness.guest.guest import Guest
-from harness.guest.session import Result
-from harness.rootless import engine, setuptool, slow
+from harness.guest.session import CommandTimeout, Result
+from harness.rootless import engine, processes, setuptool, slow
 from harness.rootless.expectations import requirements, start
 from harness.rootless.setuptool import ToolResult
 
@@ -114,18 +115,23 @@ def begin(guest: Guest, *flags: str, env: Mapping[str, str] | None = None) -> At
 
     The log is followed until the daemon answers or the starting script gives up.  It is started
     once more where all that was wrong may be that containerd was slow; if that does not help and
-    it was at work, :class:`TestbedError`.
+    it was at work, :class:`TestbedError`.  :class:`GuestRefusal` where the script spins.
     """
     if guest.facts.user_session:
         guest.user.run("systemctl", "--user", "stop", "docker.service", check=False)
     else:
         engine.end_by_hand(guest)
     for _ in range(2):
-        result = guest.user.sh(
-            f"PATH=/usr/bin:/sbin:/usr/sbin:$PATH{_START}", engine.MANUAL_LOG, *flags,
-            env={**(env or {}), "DOCKER_HOST": engine.docker_host(guest)},
-            timeout=engine.START_SECONDS, check=False,
-        )  # fmt: skip
+        try:
+            result = guest.user.sh(
+                f"PATH=/usr/bin:/sbin:/usr/sbin:$PATH{_START}", engine.MANUAL_LOG, *flags,
+                env={**(env or {}), "DOCKER_HOST": engine.docker_host(guest)},
+                timeout=engine.START_SECONDS, check=False,
+            )  # fmt: skip
+        except CommandTimeout as error:
+            if not processes.spins(guest, error):
+                raise
+            raise GuestRefusal(error.what, detail=engine.daemon_log(guest)) from error
         if result.ok or not slow.late_containerd(result.stdout):
             break
     if not result.ok:

@@ -9,7 +9,7 @@ from typing import Any
 from harness.errors import GuestRefusal
 from harness.guest.guest import Guest
 from harness.guest.session import CommandFailed, CommandTimeout, Result, Session, ended
-from harness.rootless import setuptool, slow
+from harness.rootless import processes, setuptool, slow
 from harness.rootless.printed import as_json, unreadable
 from harness.rootless.renamed import pattern
 
@@ -209,15 +209,15 @@ def wait_for_daemon(guest: Guest, *, unit: bool = False) -> None:
 
 def hopeless(guest: Guest, late: CommandTimeout, *, started: bool = True) -> bool:
     """Whether what is *late* will not come: the daemon, if it was *started*, has ended by itself,
-    or the guest has nothing to do.  Else it is at work, and the host may be too slow for it, as
-    for a containerd that dockerd gave up on: :class:`TestbedError`."""
+    or the guest has nothing to do, or spins.  Else it is at work, and the host may be too slow for
+    it, as for a containerd that dockerd gave up on: :class:`TestbedError`."""
     log = daemon_log(guest, ALL)
     slow.check_containerd(guest, log)
     if int(guest.root.sh(_RESTARTED, check=False).stdout or 0) > slow.slow_starts(log):
         return True
     runs = ("pgrep", "-u", guest.access.user, "-x", _DAEMON)
     ended = started and not guest.root.run(*runs, check=False).ok
-    return ended or bool(guest.idle(late))
+    return ended or bool(guest.idle(late)) or processes.spins(guest, late)
 
 
 def start_by_hand(

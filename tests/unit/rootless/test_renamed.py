@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from harness.rootless import processes
+from harness.guest.session import CommandTimeout
+from harness.rootless import engine, processes
 from harness.rootless.renamed import original
 from tests.unit.packages.local import Here
 
@@ -72,3 +73,25 @@ def test_a_wrapper_that_waits_is_not_the_program(guest: Any, tmp_path: Path) -> 
         process.stdout.readline()
         assert str(process.pid) not in processes.pids(guest, "dockerd")
         process.kill()
+
+
+@pytest.mark.parametrize(("name", "spins"), [
+    ("dockerd-rootless.sh", True), ("dockerd.real", False), ("exe", False),
+])  # fmt: skip
+def test_a_script_that_was_at_work_all_the_time_spins(
+    guest: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, spins: bool
+) -> None:
+    with running(tmp_path / name, "-c", BUSY) as process:
+        (tmp_path / "pgrep").write_text(f"#!/bin/sh\necho {process.pid}\n")
+        (tmp_path / "pgrep").chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+        stat = Path(f"/proc/{process.pid}/stat").read_text().rpartition(") ")[2].split()
+        worked = (int(stat[11]) + int(stat[12])) / processes.TICKS
+        assert worked > 0
+        assert processes.spins(guest, CommandTimeout("late", waited=worked)) is spins
+        assert not processes.spins(guest, CommandTimeout("late", waited=2 * worked))
+        guest.idle = lambda _: ""
+        late = CommandTimeout("late", waited=worked)
+        (tmp_path / "journalctl").write_text("#!/bin/sh\n")
+        (tmp_path / "journalctl").chmod(0o755)
+        assert engine.hopeless(guest, late) is spins

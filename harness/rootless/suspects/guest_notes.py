@@ -1,5 +1,5 @@
 # Python 3.6, few imports (each costs time under emulation): see guest_collect.
-# ruff: noqa: PTH123, SIM905, UP011
+# ruff: noqa: PTH115, PTH123, SIM905, UP011
 """Runs in the guest: what is noted there, and the few ways to learn it."""
 
 import functools
@@ -65,6 +65,13 @@ def words(content: bytes) -> str:
 
 def _shown(match: "re.Match[str]") -> str:
     return repr(match.group())[1:-1]
+
+
+def namespace(pid: str) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/user")
+    except OSError:
+        return ""
 
 
 @functools.lru_cache()

@@ -1,13 +1,14 @@
 # Python 3.6, few imports (each costs time under emulation): see guest_collect.
-# ruff: noqa: PTH110, PTH115, PTH116, PTH119, PTH208, SIM905
+# ruff: noqa: PTH110, PTH116, PTH119, PTH208, SIM905
 """Runs in the guest: what runs, as whom, and what the kernel was told."""
 
 import os
 import re
 
 from harness.rootless.renamed import original
+from harness.rootless.suspects.guest_cgroups import given, group_of, strays
 from harness.rootless.suspects.guest_network import look as look_at_networks
-from harness.rootless.suspects.guest_notes import note, owner, read, run
+from harness.rootless.suspects.guest_notes import namespace, note, owner, read, run
 
 DAEMONS = {"dockerd", "rootlesskit", "containerd", "slirp4netns", "pasta", "lxc-user-nic"}
 # A bit, a filter or a limit that a unit, PAM or a profile may have given.
@@ -27,10 +28,15 @@ OF_UNITS = (
     "IPAddressAllow IPAddressDeny DevicePolicy DeviceAllow PrivateDevices PrivateNetwork "
     "SystemCallFilter RestrictAddressFamilies"
 ).split()
+# Without these no login has a session, nothing is logged, and no device gets its name.
+NEEDED = (
+    "dbus.socket systemd-logind.service systemd-journald.service systemd-udevd.service"
+).split()
 
 
 def look() -> None:
     look_at_networks(processes())
+    strays(DAEMONS)
     listeners()
     machine()
     units()
@@ -87,8 +93,9 @@ def confinement(process: str, name: str, pid: str) -> None:
     note(f"{process}\tlimits", f"{name} runs with {most}")
     label = read(f"/proc/{pid}/attr/current").decode("utf-8", "replace").strip("\0\n ")
     note(f"{process}\tlabel", f"{name} runs as {label or 'unlabelled'}")
-    group = read(f"/proc/{pid}/cgroup").decode().strip().rpartition(":")[2]
+    group = group_of(pid)
     note(f"{process}\tgroup", f"{name} runs in the cgroup {group}")
+    given(group)
 
 
 def units() -> None:
@@ -106,13 +113,6 @@ def units() -> None:
             note(key, f"{unit} has {line[:160]}", value=line)
 
 
-def namespace(pid: str) -> str:
-    try:
-        return os.readlink(f"/proc/{pid}/ns/user")
-    except OSError:
-        return ""
-
-
 def listeners() -> None:
     """Note which TCP ports are taken."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
@@ -124,12 +124,16 @@ def listeners() -> None:
 
 
 def machine() -> None:
-    """Note arguments, failed units, mounts and profiles."""
+    """Note arguments, units that failed or are needed, mounts and profiles."""
     for word in read("/proc/cmdline").decode().split():
         note("argument " + word, "the kernel was started with " + word)
     for line in run("systemctl", "--failed", "--plain", "--no-legend", "--no-pager").splitlines():
         unit = line.partition(" ")[0]
         note("failed " + unit, f"the unit {unit} has failed", True)
+    answers = run("systemctl", "is-active", *NEEDED).splitlines()
+    if len(answers) == len(NEEDED):  # what has another number of lines is no answer
+        for unit, answer in zip(NEEDED, answers):  # noqa: B905
+            note("active " + unit, f"the unit {unit} is {answer}")
     mounts(read("/proc/mounts").decode("utf-8", "replace"))
     for line in run("cat", "/sys/kernel/security/apparmor/profiles").splitlines():
         note("profile " + line.rpartition(" (")[0], "AppArmor has the profile " + line)

@@ -14,7 +14,12 @@ NFT_FILTERS = re.compile(r"\b(drop|reject|queue|redirect|dnat|tproxy)\b")
 FAMILIES = {"iptables-save": "ip", "ip6tables-save": "ip6"}
 RULESET, LINKS = "nft list ruleset", "ip -o link show"
 ROUTES = ("ip rule", "ip route", "tc qdisc show")
-ASKED = (*FAMILIES, RULESET, LINKS, *ROUTES)
+# Each network has these of its own, one for each device.
+SET = ("ip_forward", *("conf/*/" + name for name in (
+    "forwarding", "rp_filter", "route_localnet", "accept_local")))  # fmt: skip
+SWITCHES = " ".join(["grep -s ''", *("/proc/sys/net/ipv4/" + name for name in SET)])
+OF_A_CONTAINER = re.compile(r"\.(veth|br-)")
+ASKED = (*FAMILIES, RULESET, LINKS, *ROUTES, SWITCHES)
 END = "=== all was said\n"
 
 
@@ -58,6 +63,7 @@ def look(daemons: "list[tuple[str, str, int]]") -> None:
                     note(f"network {name}", f"{name} has a network of its own")
                     firewall(network)
                     routes(network)
+                    switches(network)
 
 
 def firewall(network: Network) -> None:
@@ -82,6 +88,15 @@ def firewall(network: Network) -> None:
             odd = NFT_FILTERS.search(rule) is not None
             told_here = f"nft's {table} says {rule}{network.where}"
             network.note(f"firewall {table} {rule}", told_here, odd)
+
+
+def switches(network: Network) -> None:
+    """Note what the kernel does with packets there; of the machine's network /proc/sys is."""
+    for line in network.said[SWITCHES].splitlines():
+        path, _, value = line.partition(":")
+        knob = path[len("/proc/sys/"):].replace("/", ".")
+        if value and not OF_A_CONTAINER.search(knob):
+            network.note("switch " + knob, f"{knob} is {value}{network.where}")
 
 
 def routes(network: Network) -> None:

@@ -85,6 +85,20 @@ def test_a_table_that_only_nft_tells_is_noted(
     ]
 
 
+def test_what_the_kernel_does_with_packets_is_noted_but_not_for_each_container(
+    seen: list[list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top = "/proc/sys/net/ipv4"
+    said = {guest_network.SWITCHES: (
+        f"{top}/ip_forward:0\n{top}/conf/tap0/rp_filter:2\n{top}/conf/vethab12/rp_filter:2\n"
+    )}  # fmt: skip
+    guest_network.switches(network(monkeypatch, said, "dockerd", "/proc/7/ns/net"))
+    assert [text for _, text, *_ in seen] == [
+        "net.ipv4.ip_forward is 0 in dockerd's network",
+        "net.ipv4.conf.tap0.rp_filter is 2 in dockerd's network",
+    ]
+
+
 def test_what_a_daemons_network_has_is_a_detail_of_it(
     seen: list[list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

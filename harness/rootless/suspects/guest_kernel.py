@@ -6,6 +6,7 @@ import os
 import re
 import stat
 
+from harness.rootless.suspects.guest_modes import acl
 from harness.rootless.suspects.guest_notes import note, owner, read
 
 SWITCHES = "kernel user vm fs net/ipv4 net/ipv6 net/core net/netfilter net/bridge net/unix".split()
@@ -71,6 +72,7 @@ def devices() -> None:
         kind = KINDS.get(stat.S_IFMT(seen.st_mode), "file")
         whose = f"{owner(seen.st_uid)} and group {seen.st_gid}"
         note("device " + path, f"the {kind} {path} of {whose} has mode {mode:o}", odd)
+        acl(path)
 
 
 def modules() -> None:

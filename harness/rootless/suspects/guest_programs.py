@@ -1,5 +1,5 @@
 # Python 3.6, few imports (each costs time under emulation): see guest_collect.
-# ruff: noqa: PTH110, PTH112, PTH113, PTH116, PTH118, PTH208, SIM905
+# ruff: noqa: PTH110, PTH112, PTH113, PTH116, PTH118, PTH119, PTH208, SIM905
 """Runs in the guest: programs, where they are, with what power, and from which package."""
 
 import hashlib
@@ -8,6 +8,7 @@ import re
 import stat
 
 from harness.guest.guest_files import binary, spellings
+from harness.rootless.suspects.guest_modes import acl
 from harness.rootless.suspects.guest_notes import SBIN, note, owner, read, run
 from harness.rootless.suspects.guest_ways import libraries, readable, ways
 
@@ -21,6 +22,13 @@ PROGRAMS = (
 # What a distro's package gives privilege, by the set-user-id bit or a file capability.
 HELPERS = {"newuidmap", "newgidmap"}
 PRIVILEGED = HELPERS | {"ping", "su", "sudo", "mount", "fusermount3", "lxc-user-nic"}
+# What distros' packages give the set-user-id bit besides.
+USUAL = PRIVILEGED | set(
+    "at batch bwrap chage chfn chsh chromium-sandbox crontab dotlockfile exim4 expiry fping "
+    "fusermount gpasswd grub2-set-bootflag ksu mount.cifs mount.fuse3 mount.nfs mtr-packet "
+    "newgrp ntfs-3g pam_timestamp_check passwd pkexec pppd run0 screen sg sudo-rs sudoedit "
+    "staprun traceroute6 umount unix_chkpwd unix2_chkpwd userhelper usernetctl vmware-user".split()
+)
 # Debian's packages that bring none of these programs, and what the user's login, the bus and the
 # helpers need.
 NEEDED = re.compile(
@@ -64,7 +72,10 @@ def others() -> None:
             if seen["xattr"]:
                 told += " and file capabilities " + seen["xattr"]
             changing = (status.st_size, int(status.st_mtime))
-            note("program " + path, told, value=f"{told} {changing}")
+            to_root = seen["mode"] & stat.S_ISUID and seen["owner"] == 0
+            odd = bool(to_root) and os.path.basename(os.path.realpath(path)) not in USUAL
+            note("program " + path, told, odd, f"{told} {changing}")
+            acl(path)
 
 
 def by_hand() -> None:
@@ -123,6 +134,7 @@ def power(name: str, path: str) -> None:
         has.append("file capabilities " + seen["xattr"])
     odd = bool(has) != (name in PRIVILEGED) and (bool(has) or name in HELPERS)
     note("power " + path, f"{path} has {' and '.join(has) or 'no privilege of its own'}", odd)
+    acl(path)
     if seen["owner"]:
         note("of " + path, f"{path} is {owner(seen['owner'])}'s, who may change it", True)
     if seen["mode"] & 0o133 != 0o111:  # not for everybody to run, or for others to change

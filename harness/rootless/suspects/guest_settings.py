@@ -9,7 +9,7 @@ import os
 import pwd
 import re
 
-from harness.rootless.suspects.guest_modes import attributes, leftovers, permissions, room
+from harness.rootless.suspects.guest_modes import attributes, leftovers, of_root, permissions, room
 from harness.rootless.suspects.guest_notes import note, read, run_as, words
 from harness.rootless.suspects.guest_programs import packages_of
 from harness.rootless.suspects.guest_ways import ways
@@ -32,7 +32,9 @@ CONFIGURATION = (
     "/etc/init.d /etc/rc?.d /etc/dbus-1 /usr/share/dbus-1 /etc/nftables.conf /etc/sysctl.conf "
     "/etc/environment /etc/ld.so.preload /etc/subuid /etc/subgid /etc/login.defs /etc/modules "
     "/etc/apparmor.d /etc/hosts /etc/resolv.conf /etc/fstab "
-    "/etc/ssh/sshd_config /etc/ssh/sshd_config.d "
+    "/etc/ssh/sshd_config /etc/ssh/sshd_config.d /etc/ssh/sshrc "
+    "/etc/doas.conf /etc/doas.d "
+    "/etc/polkit-1 /usr/share/polkit-1/rules.d /usr/local/share/polkit-1 "
     "/etc/apt/apt.conf /etc/apt/apt.conf.d /etc/apt/preferences /etc/apt/preferences.d "
     "/etc/apt/sources.list /etc/apt/sources.list.d /etc/dpkg/dpkg.cfg /etc/dpkg/dpkg.cfg.d "
     "/usr/lib/environment.d /etc/cron.d /etc/crontab /var/spool/cron /etc/rc.local "
@@ -42,7 +44,8 @@ CONFIGURATION = (
 AT_HOME = (
     ".config/docker .config/systemd .config/environment.d .config/rootlesskit .docker/config.json "
     ".docker/contexts .docker/daemon.json .bash_login .zshenv .config/user-tmpfiles.d "
-    ".profile .bashrc .bash_aliases .bash_profile .pam_environment bin .local/bin"
+    ".profile .bashrc .bash_aliases .bash_profile .pam_environment bin .local/bin "
+    ".ssh/rc .ssh/environment"
 ).split()
 # In the user's runtime directory, below systemd's: what commands set until the next boot.
 OF_THE_MANAGER = (
@@ -81,6 +84,8 @@ OVERRIDE = re.compile(r"(?!(/usr)?/lib/).*/systemd/.*(user|docker).*[.]d/")
 # A line in one of these is remarkable wherever the file came from.
 USUALLY_EMPTY = {"/etc/ld.so.preload", "/etc/environment", "/etc/sysctl.conf"}
 VARIABLE = re.compile(r"^(DOCKER|DOCKERD|ROOTLESSKIT|CONTAINERD|XDG_|LD_|PATH$|.*_proxy$)", re.I)
+# And whatever these say.
+ALWAYS_TOLD = ("daemon.json", "/nologin", "/sshrc", "/.ssh/rc", "/.ssh/environment")
 FILES = 2000  # at most
 
 
@@ -105,7 +110,9 @@ def look(user: str, environ: "dict[str, str]", home: str, limits: "list[str]") -
     attributes(sorted({*WRITTEN, *at_home, *noted}))
     ways([*REACHED, home, runtime])
     leftovers(runtime, OF_AN_ENGINE)
-    leftovers(os.path.join(home, ".local/share/docker"))
+    data = os.path.join(home, ".local/share/docker")
+    leftovers(data)
+    of_root(data)
     room(["/", "/tmp", home, "/run", runtime])
 
 
@@ -118,10 +125,15 @@ def variables(key: str, whose: str, environ: "dict[str, str]") -> None:
 
 
 def manager(of_user: "pwd.struct_passwd", runtime: str) -> None:
-    """Note what the user's systemd gives to what it starts, which need not be in any file."""
+    """Note what the user's systemd gives to what it starts, which need not be in any file, and
+    whether it has a bus."""
     said = run_as(of_user, runtime, "systemctl", "--user", "show-environment")
     environ = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
-    variables(f"unit user@{of_user.pw_uid}.service\t", "the user's systemd", environ)
+    unit = f"unit user@{of_user.pw_uid}.service\t"
+    variables(unit, "the user's systemd", environ)
+    listens = run_as(of_user, runtime, "systemctl", "--user", "is-active", "dbus.socket").split()
+    if len(listens) == 1:  # more words tell that nobody can be asked
+        note(unit + "dbus.socket", f"dbus.socket of the user's systemd is {listens[0]}")
 
 
 def account(user: str) -> None:
@@ -158,7 +170,7 @@ def files(places: "list[str]") -> "list[str]":
         text = f"{path}: {said}" if said else f"{path} says nothing"
         odd = path not in owners and path.startswith(UNOWNED)
         odd = odd or (path in USUALLY_EMPTY and bool(said)) or OVERRIDE.match(path) is not None
-        odd = odd or path.endswith(("daemon.json", "/nologin"))
+        odd = odd or path.endswith(ALWAYS_TOLD)
         key = hashlib.sha256(content).hexdigest() + oct(status.st_mode) + str(status.st_uid)
         note("file " + path, text, odd, key)
     return [*directories, *every]

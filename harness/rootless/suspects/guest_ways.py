@@ -7,6 +7,7 @@ import os
 import re
 import stat
 
+from harness.rootless.suspects.guest_modes import acl
 from harness.rootless.suspects.guest_notes import note, owner, run
 
 # Of these the libraries are asked for: each costs ldd two processes.
@@ -61,6 +62,7 @@ def ways(paths: "list[str]") -> None:
             open_to_all = mode & stat.S_IWOTH and not mode & stat.S_ISVTX
             told = f"the directory {directory} of {owner(status.st_uid)} has mode {mode:o}"
             note("way " + directory, told, status.st_uid == 0 and bool(closed or open_to_all))
+            acl(directory)
 
 
 def readable(libraries: "list[str]") -> None:
@@ -71,3 +73,4 @@ def readable(libraries: "list[str]") -> None:
             mode = stat.S_IMODE(status.st_mode)
             told = f"the library {path} of {owner(status.st_uid)} has mode {mode:o}"
             note("mode " + path, told, not mode & stat.S_IROTH)
+            acl(path)

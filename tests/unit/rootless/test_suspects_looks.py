@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import struct
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from harness.rootless.suspects import guest_notes, guest_programs, guest_settings, guest_ways
-from harness.rootless.suspects.guest_modes import leftovers, permissions
+from harness.rootless.suspects.guest_modes import leftovers, of_root, permissions
 from harness.rootless.suspects.guest_notes import words
 from harness.rootless.suspects.guest_running import mounts
 from harness.rootless.suspects.guest_settings import OF_AN_ENGINE, OVERRIDE, files
@@ -66,6 +67,51 @@ def test_a_directory_and_a_file_of_one_mode_are_told_apart(
     assert [text for _, text, *_ in seen] == [
         f"the directory {linger} of {user} has mode 755",
         f"the file {linger} of {user} has mode 755",
+    ]
+
+
+def test_a_program_that_becomes_root_is_odd_where_no_distro_brings_it_so(
+    tmp_path: Path, seen: list[list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guest_programs, "SBIN", [str(tmp_path)])
+    became = {"path": "", "owner": 0, "mode": 0o4755, "xattr": ""}
+    monkeypatch.setattr(guest_programs, "binary", lambda path: became)
+    for name in ("find", "chfn", "newgrp"):
+        (tmp_path / name).touch()
+    (tmp_path / "sg").symlink_to("newgrp")
+    guest_programs.others()
+    odd = [text for _, text, odd, _ in seen if odd]
+    assert odd == [f"{tmp_path}/find of root has mode 4755"]
+
+
+def test_an_access_control_list_is_told(
+    seen: list[list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = (1, 6, -1), (2, 4, 0), (4, 4, -1), (8, 3, 27), (16, 7, -1), (32, 0, -1)
+    raw = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    monkeypatch.setattr(os, "getxattr", lambda path, name: raw)
+    permissions(["/etc/passwd"])
+    assert [text for _, text, odd, _ in seen if odd] == [
+        "/etc/passwd has an access control list: user root r--, group 27 -wx"
+    ]
+
+
+def test_what_is_roots_deep_in_the_data_root_is_odd(
+    tmp_path: Path, seen: list[list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "volumes" / "a" / "_data").mkdir(parents=True)
+    (tmp_path / "volumes" / "metadata.db").touch(mode=0o600)
+    (tmp_path / "volumes" / "a" / "_data" / "deeper").touch()
+    theirs = {"metadata.db", "deeper"}
+
+    def lstat(path: str) -> SimpleNamespace:
+        root = os.path.basename(path) in theirs  # noqa: PTH119
+        return SimpleNamespace(st_mode=0o100600, st_uid=0 if root else 1000)
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    of_root(str(tmp_path))
+    assert [(text, odd) for _, text, odd, _ in seen] == [
+        (f"{tmp_path}/volumes/metadata.db is there: a file of root with mode 600", True)
     ]
 
 

@@ -67,7 +67,7 @@ def test_what_runs_outside_of_services_is_told_once(
             guest_cgroups.strays({"dockerd"})
         finally:
             os.killpg(left.pid, signal.SIGKILL)
-    texts = [text for _, text, *_ in seen if "sleep 60" in text]
+    texts = [text for _, text, *_ in seen if "left behind" in text]
     who = guest_notes.owner(os.getuid())
     assert texts == [f"{who} runs outside of any service: sh -c {script}"] * told
 

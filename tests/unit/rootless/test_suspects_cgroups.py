@@ -57,9 +57,9 @@ def test_what_runs_outside_of_services_is_told_once(
 ) -> None:
     monkeypatch.setattr(guest_cgroups, "group_of", lambda pid: group)
     monkeypatch.setattr(guest_cgroups, "namespace", lambda pid: "the machine's")
-    script = "echo; while sleep 60; do :; done # left behind"
+    script = "echo; read line # left behind"  # and forks nothing, which would be told, too
     with subprocess.Popen(
-        ["sh", "-c", script], start_new_session=True, stdout=subprocess.PIPE
+        ["sh", "-c", script], start_new_session=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as left:
         assert left.stdout
         left.stdout.readline()  # now it is what it is called

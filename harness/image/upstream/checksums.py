@@ -17,6 +17,10 @@ BSD = re.compile(r"SHA(?:256|512) \((?P<name>.+)\) = (?P<hex>[0-9A-Fa-f]{64}|[0-
 BARE = re.compile(r"[0-9A-Fa-f]{64}|[0-9A-Fa-f]{128}")
 
 
+class Contradiction(ValueError):
+    """One file has two digests."""
+
+
 def entries(text: str) -> Iterator[tuple[str, str]]:
     """(name, ``sha256:…``) of each line that is one; others, such as comments, are passed over,
     and so are files in other directories.  A bare digest has no name."""
@@ -34,7 +38,8 @@ def find(text: str, pattern: str) -> tuple[str, str]:
     """Name (of a bare digest: empty) and digest of the one file whose name matches; the
     strongest digest if there are several kinds.
 
-    Raises ValueError if there is none, or more than one answer.
+    Raises ValueError if there is none, or more than one answer; :class:`Contradiction` if they
+    are of one name.
     """
     found = list(entries(text))
     if len(found) == 1 and found[0][0] == "":
@@ -50,7 +55,7 @@ def find(text: str, pattern: str) -> tuple[str, str]:
     for kind in ("sha512:", "sha256:"):
         same = [digest for digest in digests if digest.startswith(kind)]
         if len(same) > 1:
-            raise ValueError(f"has two different digests of {name}")
+            raise Contradiction(f"has two different digests of {name}")
         if same:
             return name, same[0]
     raise AssertionError(name)

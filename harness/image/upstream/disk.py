@@ -85,7 +85,8 @@ def _qcow2(path: Path) -> None:
 def _raw(path: Path) -> None:
     size = path.stat().st_size
     if size == 0 or size % 512:
-        raise UsageError(f"{path.name} is no raw disk: {size} bytes are no whole sectors")
+        raise UsageError(f"{path.name} is no raw disk: {size} bytes are no whole sectors",
+                         hint=FORMAT)  # fmt: skip
     if _head(path, 512, exact=False)[:4] in (QCOW2, VMDK):
         raise UsageError(f"{path.name} is no raw disk", hint=FORMAT)
     _check_size(path, size)

@@ -24,8 +24,9 @@ from harness.image.upstream.download import Wanted, discard, download, move
 from harness.image.upstream.progress import Say
 from harness.image.upstream.schema import Pinned
 from harness.image.upstream.trust import Expected
-from harness.image.upstream.unpack import unpack
+from harness.image.upstream.unpack import PLAIN, unpack
 from harness.image.upstream.web import Web
+from harness.paths import writing
 
 PARTS = ".downloads"
 FORGOTTEN = 14 * 86_400.0  # seconds after which a part that nobody went on with is removed
@@ -170,7 +171,8 @@ class _Job:
 
     def _wanted(self, urls: list[str], digest: str, pin: Pinned | None) -> Wanted:
         parts = self.cache / PARTS
-        parts.mkdir(exist_ok=True)
+        with writing(parts):
+            parts.mkdir(exist_ok=True)
         _forget(parts)
         # Named after what is expected: the part of another file is another part.
         mark = hashlib.sha256((digest or urls[0]).encode()).hexdigest()[:12]
@@ -239,8 +241,8 @@ class _Job:
                 discard(part)
             elif part.exists():  # it is the file that was meant: the catalogue may be wrong of it
                 hint = f"{hint} (the download is kept)".lstrip()
-            what = f"{self._cell}: {origin.url}: {exc.what.replace(part.name, 'it')}"
-            raise UsageError(what, hint=hint, detail=exc.detail,
+            said = exc.what.replace(part.name, "it").replace(PLAIN, "the disk in it")
+            raise UsageError(f"{self._cell}: {origin.url}: {said}", hint=hint, detail=exc.detail,
                              command=f"harness image check {self._cell}") from None  # fmt: skip
         finally:
             if work.exists():
@@ -263,6 +265,7 @@ def _weight(exc: HarnessError) -> int:
 
 def _forget(parts: Path) -> None:
     for path in parts.iterdir():
-        with contextlib.suppress(FileNotFoundError):  # another process ends its download
+        # Another process ends its download; somebody put a directory there.
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
             if time.time() - path.stat().st_mtime > FORGOTTEN:
                 path.unlink()

@@ -101,9 +101,12 @@ def _find(upstream: Upstream, latest: Latest, text: bytes, url: str) -> tuple[st
     try:
         return checksums.find(text.decode("utf-8", "replace"), pattern)
     except ValueError as exc:
+        hint = f"has the distro renamed its files? the pattern is in {upstream.path}"
+        if isinstance(exc, checksums.Contradiction):
+            hint = "the file of digests is wrong: try again later, or report it to the distro"
         raise TestbedError(
             f"{upstream.cell}: {url} {exc}",
-            hint=f"has the distro renamed its files? the pattern is in {upstream.path}",
+            hint=hint,
             command=f"harness image check {upstream.cell}",
         ) from None
 

@@ -21,6 +21,7 @@ from harness.image.debian import DISK
 from harness.image.upstream import disk
 from harness.toml import shown
 
+PLAIN = "disk.plain"  # what was unpacked, until it is the qcow2
 MEMBERS = 64  # an OVA has four
 CHUNK = 1 << 20
 MEMORY = 512 << 20  # bytes that xz may ask for
@@ -50,7 +51,7 @@ def unpack(source: Path, form: str, where: Path, log: Path, *, limit: int = disk
     wrapping, suffixes, kind = KINDS[form]
     plain = source
     if wrapping:
-        plain = where / "disk.plain"
+        plain = where / PLAIN
         try:
             _unwrap(source, wrapping, suffixes, plain, limit)
         except BROKEN as exc:

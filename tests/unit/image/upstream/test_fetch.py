@@ -7,6 +7,7 @@ import errno
 import gzip
 import lzma
 import multiprocessing
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -536,6 +537,7 @@ def test_checksum_files_that_do_not_tell(
     with pytest.raises(TestbedError) as caught:
         get(upstream, trust="checksum")
     assert complaint in refuse(cache, caught.value)
+    assert ("renamed" in caught.value.hint) == ("has no" in complaint)
     assert "/d.qcow2" not in server.paths()
 
 
@@ -812,6 +814,30 @@ def test_what_is_verified_but_is_no_disk_is_not_kept(
         get(write(latest={"url": url, "checksum": {"url": server.serve("/sums", sums)}}),
             trust="checksum")  # fmt: skip
     assert refuse(cache, caught.value) == f"toy-1/x86_64: {url}: it is no qcow2 disk"
+
+
+def test_a_disk_that_was_packed_is_told_without_our_names(
+    server: Place, write: Write, get: Get
+) -> None:
+    data = lzma.compress(b"x" * 513)
+    url = server.serve("/d.raw.xz", data)
+    with pytest.raises(UsageError, match="the disk in it is no raw disk: 513 bytes are no whole"):
+        get(write("raw.xz", pinned={"url": url, "digest": sha(data)}))
+
+
+def test_what_else_lies_among_the_downloads(
+    server: Place, disk: bytes, write: Write, get: Get, cache: Path
+) -> None:
+    upstream = write(pinned={"url": server.serve("/d", disk), "digest": sha(disk)})
+    parts = cache / PARTS
+    parts.touch()
+    with pytest.raises(TestbedError, match="cannot be written to: File exists") as caught:
+        get(upstream)
+    assert caught.value.hint.startswith("choose another")
+    parts.unlink()
+    (parts / "old").mkdir(parents=True)
+    os.utime(parts / "old", (0, 0))
+    assert get(upstream).path.read_bytes() == disk
 
 
 def test_a_mistake_in_the_catalogue_costs_no_pinned_download(

@@ -58,7 +58,7 @@ def suspects(here: Look, healthy: Look | None) -> tuple[str, ...]:
         for key, thing in healthy.items()
         if key not in here and not _of_another(key, here)
     ]
-    return tuple(text for _, text in sorted(told, key=lambda item: item[0]))
+    return tuple(dict.fromkeys(text for _, text in sorted(told, key=lambda item: item[0])))
 
 
 def later(above: Look, below: Look) -> Look:

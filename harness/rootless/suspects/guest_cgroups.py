@@ -20,20 +20,21 @@ def group_of(pid: str) -> str:
     return read(f"/proc/{pid}/cgroup").decode("utf-8", "replace").strip().rpartition(":")[2]
 
 
-def given(group: str) -> None:
-    """Note what *group* and those above it may use, whoever wrote it, and which is frozen."""
+def given(process: str, group: str) -> None:
+    """Note what limits *group* and those above it, whoever wrote that, and which is frozen.
+
+    Not that nothing does: which files say so goes by what other units ask for.
+    """
     while len(group) > 1:
         for name in GIVEN:
             value = read(TOP + group + "/" + name).decode().strip()
-            if not value:
+            if not value or value == "0" or value.startswith("max"):
                 continue
-            note("cgroup " + group, f"the cgroup {group} is there")
-            odd = name == "cgroup.freeze" and value != "0"
             # A share of what the kernel allows, which goes by the memory that it found left.
-            roughly = name == "pids.max" and len(value) > 3 and value.isdigit()
+            roughly = name == "pids.max" and len(value) > 3
             compared = f"{len(value)} digits" if roughly else value
             told = f"{name} of the cgroup {group} is {value}"
-            note(f"cgroup {group}\t{name}", told, odd, compared)
+            note(f"{process}\t{name} of {group}", told, name == "cgroup.freeze", compared)
         group = os.path.dirname(group)
 
 

@@ -95,7 +95,7 @@ def confinement(process: str, name: str, pid: str) -> None:
     note(f"{process}\tlabel", f"{name} runs as {label or 'unlabelled'}")
     group = group_of(pid)
     note(f"{process}\tgroup", f"{name} runs in the cgroup {group}")
-    given(group)
+    given(process, group)
 
 
 def units() -> None:

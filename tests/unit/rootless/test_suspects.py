@@ -50,6 +50,11 @@ def test_what_differs_is_told_with_what_it_was() -> None:
     ) == ("/usr/bin/rootlesskit has set-user-id root (healthy: no privilege of its own)",)
 
 
+def test_what_several_things_tell_is_told_once() -> None:
+    limit = "pids.max of the cgroup /user.slice is 20"
+    assert changed(["process dockerd", limit, False], ["process runc", limit, False]) == (limit,)
+
+
 def test_the_same_words_with_other_content_are_told() -> None:
     assert changed(["file /etc/environment", "/etc/environment says nothing", False, "77"]) == (
         "/etc/environment says nothing (healthy: other content)",

@@ -30,8 +30,11 @@ def test_what_a_cgroup_and_those_above_it_were_given(
     (inner / "cgroup.freeze").write_text("1\n")
     (inner / "pids.max").write_text("20\n")
     (inner.parent / "pids.max").write_text("7763\n")
-    guest_cgroups.given("/user.slice/docker.service")
-    assert [(text, odd, value) for _, text, odd, value in seen if " is there" not in text] == [
+    (inner / "memory.max").write_text("max\n")
+    (inner / "cpu.max").write_text("max 100000\n")
+    (inner.parent / "cgroup.freeze").write_text("0\n")
+    guest_cgroups.given("process dockerd", "/user.slice/docker.service")
+    assert [(text, odd, value) for _, text, odd, value in seen] == [
         ("pids.max of the cgroup /user.slice/docker.service is 20", False, "20"),
         ("cgroup.freeze of the cgroup /user.slice/docker.service is 1", True, "1"),
         ("pids.max of the cgroup /user.slice is 7763", False, "4 digits"),

@@ -57,12 +57,18 @@ class Support:
     status: str
     reason: str
     source: str = ""  # image source: upstream, built or twin
+    twinned: bool = False  # whether a twin of the distro is written
 
 
 def matches(cell: Cell, pattern: str) -> bool:
     """Whether the glob *pattern* selects *cell*.  That a cell is a twin follows from what there is,
     so it does not select."""
     return fnmatchcase(cell.id.replace(f"+{TWIN}", ""), pattern.replace(f"+{TWIN}", ""))
+
+
+def _selects(pattern: str, row: Support) -> bool:
+    """As :func:`matches`, but what has no twin is not selected as one."""
+    return matches(row.cell, pattern) and (row.twinned or f"+{TWIN}" not in pattern)
 
 
 def select(
@@ -85,7 +91,7 @@ def select(
         return row.cell.distro, f"{row.cell.distro}-{row.cell.release}"
 
     for pattern in cells:
-        if not any(matches(row.cell, pattern) for row in rows):
+        if not any(_selects(pattern, row) for row in rows):
             distro, _, arch = pattern.partition("/")
             known = instead(pattern, sorted({ids(row) for row in rows}), "cells")
             if arch and not any(fnmatchcase(row.cell.arch, arch.partition("+")[0]) for row in rows):
@@ -93,6 +99,12 @@ def select(
                 if there:
                     known = (f"there is no architecture {arch}; {distro} has:"
                              f" {', '.join(sorted(there))}")  # fmt: skip
+            if any(matches(row.cell, pattern) for row in rows):
+                known = f"no twin of it is written; {pattern.replace(f'+{TWIN}', '')} is there"
+            base = f"{distro}/{arch.partition('/')[0]}"
+            if base != pattern and any(_selects(base, row) for row in rows):
+                known = (f"{base} is there, and a version of its engine selects in run, shell and"
+                         " explain alone")  # fmt: skip
             raise UsageError(f"no cell matches {pattern!r}; {known}", command="harness matrix")
     for pattern in distros:
         if not any(fnmatchcase(name, pattern) for row in rows for name in names(row)):
@@ -106,7 +118,7 @@ def select(
 
     def wanted(row: Support) -> bool:
         return (
-            (not cells or any(matches(row.cell, p) for p in cells))
+            (not cells or any(_selects(p, row) for p in cells))
             and (not distros or any(fnmatchcase(n, p) for p in distros for n in names(row)))
             and (not arches or any(fnmatchcase(row.cell.arch, p) for p in arches))
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from traceback import extract_tb
@@ -102,21 +102,22 @@ def support(
     """Whether a cell of the distro can boot.  ``obstacle`` speaks for the machine: no emulator
     for the architecture, say."""
     cell = Cell(distro.name, distro.release, arch, mode=mode)
+    row = partial(Support, cell, twinned=distro.twin is not None)
     reason = distro.unsupported.get(arch) or distro.mode_of(cell).unsupported
     if reason:
-        return Support(cell, "unsupported", reason)
+        return row("unsupported", reason)
     if arch not in EMULATOR_PACKAGES:
-        return Support(cell, "unreachable", f"the harness does not know machines of {arch}")
+        return row("unreachable", f"the harness does not know machines of {arch}")
     if arch not in distro.arches:
-        return Support(cell, "unreachable", f"{distro.title} has no image for {arch}")
+        return row("unreachable", f"{distro.title} has no image for {arch}")
     if not distro.recipe:
-        return Support(cell, "unreachable", distro.unreachable)
+        return row("unreachable", distro.unreachable)
     if arch not in distro.recipe_arches:
         reason = f"the image recipe {distro.recipe} does not build {arch} yet"
-        return Support(cell, "unreachable", reason)
+        return row("unreachable", reason)
     if reason := obstacle(distro, arch):
-        return Support(cell, "unreachable", reason)
-    return Support(cell, "available", "", source="built")
+        return row("unreachable", reason)
+    return row("available", "", source="built")
 
 
 def supports(

@@ -134,10 +134,17 @@ UNKNOWN = [
     (("--cell", "debian12/x86_64"), "no cell matches 'debian12/x86_64'; the nearest: debian-12/x8"),
     (("--distro", "debian12"), "no distro matches 'debian12'; the nearest: debian-12, "),
     (("--distro", "nosuch"), "no distro matches 'nosuch'; known distros: "),
+    (("--cell", "debian-12/x86_64+twin"),
+     "no cell matches 'debian-12/x86_64+twin'; no twin of it is written; debian-12/x86_64 is"),
 ]
 
 
-@pytest.mark.parametrize(("words", "said"), UNKNOWN)
+ENGINE = (("--cell", "debian-12/x86_64/docker.io=20.10.24"),
+          "no cell matches 'debian-12/x86_64/docker.io=20.10.24'; debian-12/x86_64 is there, and a"
+          " version of its engine")  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "said"), [*UNKNOWN, ENGINE])
 def test_a_name_that_nothing_has(call: Call, words: tuple[str, ...], said: str) -> None:
     result = call("matrix", *words)
     assert result.exit_code == 4

@@ -9,6 +9,7 @@ from typing import Any
 from harness.errors import UsageError
 
 BOM = "\ufeff"
+GONE = "write it, or if it was removed, take it from git again"
 LONGEST = 1000  # characters of what is said of a file: it may quote what is in it
 
 

@@ -180,7 +180,8 @@ def _read(name: str, where: Path | None) -> dict[str, Any]:
         return toml.read(path)
     except FileNotFoundError:
         known = ", ".join(names(where)) or "none"
-        raise UsageError(f"no recipe {name!r}; known recipes: {known}") from None
+        raise UsageError(f"{path}: there is no such file, so no recipe {name!r}; known recipes:"
+                         f" {known}", hint=toml.GONE) from None  # fmt: skip
 
 
 def _merged(base: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:

@@ -184,6 +184,10 @@ def _convert(path: Path, kind: type[Document]) -> Document:
         return document.convert(toml.read(path), kind)
     except FileNotFoundError:
         known = ", ".join(names(path.parent)) or "none"
-        raise UsageError(f"no twin {path.stem!r}; known twins: {known}") from None
+        lacking = f"no twin {path.stem!r}; known twins: {known}"
+        if path.stem == PARTS:
+            lacking = "nothing to make the packages of twins of"
+        raise UsageError(f"{path}: there is no such file, so {lacking}",
+                         hint=toml.GONE) from None  # fmt: skip
     except ValueError as exc:
         raise toml.refused(path, exc) from None

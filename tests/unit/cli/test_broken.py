@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import toml
 from harness.image import recipe
 from harness.image.twins import schema
 from harness.image.upstream import catalogue
@@ -115,6 +116,23 @@ def test_a_file_that_cannot_be_read(call: Call, copied: Copied) -> None:
     assert (result.exit_code, result.stderr) == (
         4, f"harness: {path}: cannot be read: Is a directory\n"
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "said"),
+    [
+        ("recipes", "debian-12", "no recipe 'debian-12'; known recipes: debian-11, debian-13"),
+        ("twins", "photon-4", "no twin 'photon-4'; known twins: "),
+        ("twins", "parts", "nothing to make the packages of twins of"),
+    ],
+)
+def test_a_file_that_is_gone(call: Call, copied: Copied, kind: str, name: str, said: str) -> None:
+    path = copied(kind) / f"{name}.toml"
+    path.unlink()
+    result = call("matrix")
+    assert result.exit_code == 4
+    assert result.stderr.startswith(f"harness: {path}: there is no such file, so {said}")
+    assert result.stderr.endswith(f"\nnext: {toml.GONE}\n")
 
 
 def test_a_catalogue_that_is_not_there(

@@ -19,6 +19,7 @@ from harness.results.summary import counts
 SCHEMA_VERSION = 1
 SCHEMA = Path(__file__).with_name("schema.json")
 FILE = "run.json"
+_ANOTHER = "name another run, or remove this one"
 
 
 class RunStore:
@@ -109,11 +110,13 @@ def load_run(path: Path) -> Run:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UsageError(f"{file}: there is no such run") from None
+        raise UsageError(f"{file}: there is no such run", command="harness report") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"{file}: cannot be read: {error}") from error
-    version = data.get("schema") if isinstance(data, dict) else None
-    if version != SCHEMA_VERSION:
+        why = (isinstance(error, OSError) and error.strerror) or error
+        raise UsageError(f"{file}: cannot be read: {why}", hint=_ANOTHER) from error
+    if not isinstance(data, dict) or "schema" not in data:
+        raise UsageError(f"{file}: not a run: it has no `schema`", hint=_ANOTHER)
+    if (version := data["schema"]) != SCHEMA_VERSION:
         raise UsageError(
             f"{file}: schema version {version!r}, but this harness reads {SCHEMA_VERSION}",
             hint="read it with the harness that wrote it (harness_version in the file)",
@@ -121,4 +124,4 @@ def load_run(path: Path) -> Run:
     try:
         return Run.from_json(data)
     except (msgspec.ValidationError, UnicodeEncodeError) as error:  # half a surrogate pair
-        raise UsageError(f"{file}: not a run: {error}") from error
+        raise UsageError(f"{file}: not a run: {error}", hint=_ANOTHER) from error

@@ -187,12 +187,29 @@ def test_an_older_run_is_not_overwritten(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "[]", '{"schema": 99}', '{"schema": 1}', "", "[" * 200_000],
+    ("content", "said", "hint"),
+    [
+        ("{", "cannot be read: Expecting property name", "name another run"),
+        ("", "cannot be read: Expecting value", "name another run"),
+        ("[" * 200_000, "cannot be read: maximum recursion", "name another run"),
+        ("[]", "not a run: it has no `schema`", "name another run"),
+        ("null", "not a run: it has no `schema`", "name another run"),
+        ("{}", "not a run: it has no `schema`", "name another run"),
+        ('{"schema": 1}', "not a run: Object missing required field", "name another run"),
+        ('{"schema": 99}', "schema version 99, but this harness reads 1", "read it with the"),
+    ],
     ids=lambda text: text[:20],
 )  # fmt: skip
-def test_not_a_run(tmp_path: Path, content: str) -> None:
+def test_not_a_run(tmp_path: Path, content: str, said: str, hint: str) -> None:
     (tmp_path / "run.json").write_text(content)
-    with pytest.raises(UsageError, match=r"run\.json"):
+    with pytest.raises(UsageError, match=rf"run\.json: {said}") as caught:
+        load_run(tmp_path)
+    assert caught.value.hint.startswith(hint)
+
+
+def test_a_directory_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "run.json").mkdir()
+    with pytest.raises(UsageError, match=r"run\.json: cannot be read: Is a directory\nnext: name"):
         load_run(tmp_path)
 
 

@@ -23,7 +23,7 @@ cat "$1/etc/gshadow" > /dev/null && echo reads-gshadow
 for place in etc/cron.d etc/cron.daily etc/ld.so.conf.d etc/modprobe.d etc/pam.d etc/profile.d \
     etc/security etc/ssh etc/sudoers.d etc/systemd/system etc/udev/rules.d boot root usr/bin \
     usr/lib usr/lib/systemd/system usr/local/bin usr/sbin var/spool/cron; do
-    test -w "$1/$place" && echo "writes-/$place"
+    touch "$1/$place/$3" && rm "$1/$place/$3" && echo "writes-/$place"
 done
 sh -c ': >> "$1"' sh "$1/etc/passwd" && echo writes-passwd
 for directory in "$1"/etc "$1"/etc/.ro* "$1"/usr; do
